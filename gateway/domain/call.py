@@ -1,0 +1,134 @@
+"""One client request and what became of it: Call, Caller, Usage, Attempt, Outcome, Reply."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from gateway.domain.endpoints import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: the team that the key belongs to, and the key's public name."""
+
+    team: str = "anonymous"
+    key_id: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRef:
+    """Which prompt file, at which version, made the messages of a call."""
+
+    name: str
+    version: str
+    sha: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}+{self.sha}"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the replica counted them; `cached` is the part of `prompt` from its cache."""
+
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+
+    @classmethod
+    def read(cls, usage: object) -> Usage | None:
+        """From an OpenAI `usage` object; None where it is not one (never a guess)."""
+        if not isinstance(usage, dict) or not isinstance(usage.get("prompt_tokens"), int):
+            return None
+        details = usage.get("prompt_tokens_details")
+        cached = details.get("cached_tokens") if isinstance(details, dict) else 0
+        completion = usage.get("completion_tokens")
+        return cls(
+            prompt=usage["prompt_tokens"],
+            completion=completion if isinstance(completion, int) else 0,
+            cached=cached if isinstance(cached, int) else 0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try on one replica. `result` is "ok" or a fault's name; `seconds` until it was known."""
+
+    replica: str
+    result: str
+    seconds: float
+
+
+class OutcomeKind(StrEnum):
+    """How a call ended. `FAILED` is what it is called until something better is known."""
+
+    COMPLETED = "completed"
+    REFUSED = "refused"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMEOUT = "timeout"
+    TRUNCATED = "truncated"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of a call, settled once. Times in seconds; `usage` is None when nobody counted."""
+
+    kind: OutcomeKind = OutcomeKind.FAILED
+    status: int = 500
+    code: str = ""
+    detail: str = ""
+    usage: Usage | None = None
+    replica: str = ""
+    served_model: str = ""
+    finish_reason: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    seconds: float = 0.0
+    first_token_seconds: float | None = None
+    queue_seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Call:
+    """One client request on its way. `body` is the JSON object; a policy may edit it.
+
+    `received` and `deadline` are monotonic seconds; `credential` never leaves the gateway.
+    """
+
+    id: str
+    endpoint: Endpoint
+    model: str
+    body: dict[str, Any]
+    received: float
+    deadline: float
+    stream: bool = False
+    route: str = ""
+    credential: str | None = field(default=None, repr=False)
+    caller: Caller = Caller()
+    prompt: PromptRef | None = None
+    traceparent: str | None = None
+    queue_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.route = self.route or self.endpoint.path
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer that has begun. `chunks` are bytes for the client: whole SSE events on a stream,
+    the body in one piece otherwise. What is known only at the end fills in as they are read.
+    """
+
+    chunks: AsyncIterator[bytes]
+    stream: bool
+    replica: str
+    attempts: tuple[Attempt, ...] = ()
+    content_type: str = "application/json"
+    usage: Usage | None = None
+    finish_reason: str = ""
+    served_model: str = ""
+    first_token_seconds: float | None = None
+    complete: bool = False

@@ -1,0 +1,210 @@
+"""What the rooms ask of the outside world: one protocol for each thing that an adapter stands for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gateway.domain.call import Attempt, Call, Outcome, PromptRef, Reply, Usage
+from gateway.domain.retry import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One deployment of a model behind an OpenAI-compatible base URL (…/v1).
+
+    `params` are body fields that the operator fixed for it (temperature, extra_body …).
+    Timeouts in seconds, None where the gateway's own hold.
+    """
+
+    id: str
+    model: str
+    upstream_model: str
+    base_url: str
+    api_key: str | None = field(default=None, repr=False)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: float | None = None
+    stream_timeout: float | None = None
+    max_parallel: int | None = None
+
+
+class WireError(Exception):
+    """The connection failed. `fault` says how; the text is for the log only."""
+
+    def __init__(self, fault: Fault, detail: str) -> None:
+        super().__init__(detail)
+        self.fault = fault
+
+
+class WireResponse(Protocol):
+    """An upstream answer whose headers are here. Either `release` or `close` ends it."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body. WireError when it is cut or passes `limit` bytes."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Bytes as they come. WireError when the connection breaks."""
+        ...
+
+    def release(self) -> None:
+        """Read to the end: the connection may serve another request."""
+        ...
+
+    def close(self) -> None:
+        """Drop the connection now; a vLLM then stops generating."""
+        ...
+
+
+class Wire(Protocol):
+    """Carries bytes to replicas over pooled connections."""
+
+    async def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None
+    ) -> WireResponse:
+        """Send and wait for the headers. WireError when that fails. No deadline of its own but
+        for connecting: callers set theirs around it."""
+        ...
+
+
+class Router(Protocol):
+    """Chooses replicas, remembers which are failing, knows the fallbacks."""
+
+    def models(self) -> tuple[str, ...]:
+        """Names that a client may ask for, aliases included, in the order of the file."""
+        ...
+
+    def replicas(self, model: str) -> tuple[Replica, ...]:
+        """All replicas of a model, healthy or not; empty when there is no such model."""
+        ...
+
+    async def healthy(self, call: Call, model: str) -> tuple[Replica, ...]:
+        """Those in rotation now. ModelNotFound when there is no such model."""
+        ...
+
+    async def pick(self, call: Call, model: str, tried: Collection[str]) -> Replica | None:
+        """The replica for the next attempt, never one whose id is in `tried`; None when there is
+        no other in rotation."""
+        ...
+
+    def started(self, call: Call, replica: Replica) -> None:
+        """An attempt begins: the replica's load grows by one."""
+        ...
+
+    def ended(
+        self, call: Call, replica: Replica, fault: Fault | None, *, retry_after: float | None = None
+    ) -> None:
+        """An attempt is over, exactly once for each `started`: with the fault that the cooldown
+        should hear of, or None (a client that left is no fault of the replica)."""
+        ...
+
+    async def succeeded(
+        self, call: Call, replica: Replica, usage: Usage | None, seconds: float
+    ) -> None:
+        """An answer is complete: what latency and usage based strategies learn from."""
+        ...
+
+    def fallbacks(self, model: str, fault: Fault) -> tuple[str, ...]:
+        """Models to try next after this kind of fault, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt file that has been loaded and checked."""
+
+    ref: PromptRef
+    description: str
+    model: str | None
+    params: Mapping[str, Any]
+    output: Mapping[str, Any]
+    inputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Messages made of a prompt and its inputs. `marks` maps what was neutralised back."""
+
+    ref: PromptRef
+    messages: tuple[Mapping[str, str], ...]
+    params: Mapping[str, Any]
+
+
+class Prompts(Protocol):
+    """The prompt files of this gateway."""
+
+    def get(self, name: str) -> Prompt:
+        """UnknownPrompt (422) when there is none of that name."""
+        ...
+
+    def render(self, name: str, inputs: Mapping[str, Any]) -> Rendered:
+        """Bounded in output and time. PromptInputError (422) when inputs do not fit."""
+        ...
+
+    def restore(self, text: str) -> str:
+        """Undo, in a model's answer, what `render` did to control tokens in data."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Tokens of a text or of messages, and the replica's window. `exact` is False for an
+    estimate, made only when no replica and no tokenizer file could be asked."""
+
+    tokens: int
+    exact: bool
+
+
+class Tokens(Protocol):
+    """Counts tokens as the replica does."""
+
+    async def window(self, model: str) -> int:
+        """The context window of a model's replicas, in tokens: the smallest of them."""
+        ...
+
+    async def count_texts(self, model: str, texts: Sequence[str]) -> list[Counted]:
+        """Tokens of each text, without special tokens."""
+        ...
+
+    async def count_messages(
+        self, model: str, messages: Sequence[Mapping[str, str]], *, continue_final: bool = False
+    ) -> Counted:
+        """Tokens of the prompt that these messages become under the chat template."""
+        ...
+
+
+class Telemetry(Protocol):
+    """Traces, metrics and the log line of each call."""
+
+    def started(self, call: Call) -> AbstractAsyncContextManager[None]:
+        """The spans of a call are open inside this block."""
+        ...
+
+    def attempted(self, call: Call, replica: Replica, attempt: Attempt) -> None:
+        """One attempt is over."""
+        ...
+
+    def settled(self, call: Call, outcome: Outcome) -> None:
+        """The end of a call: counters, durations, tokens, the log line."""
+        ...
+
+    def traceparent(self, call: Call) -> str | None:
+        """The W3C header that a replica should continue; None when nothing is traced."""
+        ...
+
+
+class Answers(Protocol):
+    """The pipeline as those above it see it."""
+
+    def answer(self, call: Call) -> AbstractAsyncContextManager[Reply]:
+        """Walk `call` to a replica. Leaving the block settles it, once, whatever happened."""
+        ...
