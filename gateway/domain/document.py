@@ -60,9 +60,10 @@ class Document:
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark else 0
-            raise ConfigError(
-                [Problem(file, line, f"not valid YAML: {error.problem or error.context}")]
-            ) from None
+            # A key given twice: ruamel adds both values, and one may be a secret.
+            what, twice, _ = str(error.problem or error.context).partition(" with value ")
+            fix = "keep one of the two" if twice else "look at the indentation and quotes there"
+            raise ConfigError([Problem(file, line, f"not valid YAML: {what}", fix)]) from None
         except YAMLError as error:
             raise ConfigError([Problem(file, 0, f"not valid YAML: {error}")]) from None
         self.data: Any = _plain(self._tree)

@@ -4,11 +4,12 @@
     ├── InvalidRequest          400  invalid_request
     │   ├── ModelNotFound       404  model_not_found
     │   ├── RouteNotFound       404  route_not_found
-    │   └── BodyTooLarge        413  body_too_large
+    │   ├── BodyTooLarge        413  body_too_large
+    │   ├── UnknownPrompt       422  unknown_prompt
+    │   └── PromptInputError    422  invalid_prompt_input
     ├── Unauthorized            401  invalid_api_key
     ├── Refusal                 403  refused_by_policy       a policy said no
     ├── Overloaded              429  queue_full              no slot in time
-    ├── ShuttingDown            503  shutting_down
     └── LLMError                503  replica_unavailable     no replica gave an answer
         ├── LLMTimeoutError     504  timeout
         ├── ReplicaBusy         429  replica_rate_limited
@@ -89,6 +90,22 @@ class BodyTooLarge(InvalidRequest):
     default_public = "The request body is too large."
 
 
+class UnknownPrompt(InvalidRequest):
+    """No prompt file of that name is loaded."""
+
+    status = 422
+    code = "unknown_prompt"
+    default_public = "There is no prompt of that name."
+
+
+class PromptInputError(InvalidRequest):
+    """The inputs do not fit what the prompt file declares, or make too long a prompt."""
+
+    status = 422
+    code = "invalid_prompt_input"
+    default_public = "The inputs do not fit this prompt."
+
+
 class Unauthorized(GatewayError):
     """No key, or one that nobody knows."""
 
@@ -131,14 +148,6 @@ class Overloaded(GatewayError):
     code = "queue_full"
     type = "rate_limit_error"
     default_public = "Every replica of this model is busy; try again soon."
-
-
-class ShuttingDown(GatewayError):
-    """The gateway finishes what it has and takes nothing new."""
-
-    status = 503
-    code = "shutting_down"
-    default_public = "The gateway is shutting down; try again."
 
 
 class LLMError(GatewayError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -87,7 +87,7 @@ class Router(Protocol):
         """All replicas of a model, healthy or not; empty when there is no such model."""
         ...
 
-    async def healthy(self, call: Call, model: str) -> tuple[Replica, ...]:
+    async def healthy(self, model: str) -> tuple[Replica, ...]:
         """Those in rotation now. ModelNotFound when there is no such model."""
         ...
 
@@ -120,7 +120,12 @@ class Router(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt file that has been loaded and checked."""
+    """A prompt file that has been loaded and checked, as plain values of its front matter.
+
+    `model` is a routing alias or None; `params` are the file's own, so `max_tokens` may be "auto";
+    `output` has kind, protocol, tag, prefill; `inputs` maps each name to type, trust, required,
+    default, max_chars and fields.
+    """
 
     ref: PromptRef
     description: str
@@ -132,11 +137,21 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Messages made of a prompt and its inputs. `marks` maps what was neutralised back."""
+    """Messages made of a prompt and its inputs; what was neutralised, `Prompts.restore` undoes.
+
+    `params` are body fields (never `stop`; `max_tokens` only where the file says a number). `tag`
+    is the name of the tag that holds the answer in this very rendering (data that contains the
+    prompt's own tags changes it), None where the whole answer counts; `stop` ends the answer;
+    `prefill` is how the answer begins, to be sent as a last assistant message that the model
+    continues: it is not among `messages`.
+    """
 
     ref: PromptRef
     messages: tuple[Mapping[str, str], ...]
     params: Mapping[str, Any]
+    tag: str | None = None
+    stop: tuple[str, ...] = ()
+    prefill: str | None = None
 
 
 class Prompts(Protocol):
@@ -182,29 +197,49 @@ class Tokens(Protocol):
         ...
 
 
-class Telemetry(Protocol):
-    """Traces, metrics and the log line of each call."""
+class Probe(Protocol):
+    """Watches one attempt. One that is never ended is ended when its call is settled."""
 
-    def started(self, call: Call) -> AbstractAsyncContextManager[None]:
-        """The spans of a call are open inside this block."""
+    @property
+    def traceparent(self) -> str | None:
+        """The W3C header that the replica should continue; None when there is nothing to."""
         ...
 
-    def attempted(self, call: Call, replica: Replica, attempt: Attempt) -> None:
-        """One attempt is over."""
+    def end(self, attempt: Attempt) -> None:
+        """The result is known. On "ok" the span stays open until the answer has been read."""
+        ...
+
+
+class Telemetry(Protocol):
+    """Traces, metrics and the log line of each call. Nothing here waits, and nothing raises."""
+
+    def started(self, call: Call) -> None:
+        """A call comes in."""
+        ...
+
+    def verdict(self, call: Call, policy: str, decision: str, seconds: float) -> None:
+        """A policy has decided, after `seconds`."""
+        ...
+
+    def attempt(self, call: Call, replica: Replica, number: int) -> Probe:
+        """An attempt begins; `number` counts from 1."""
         ...
 
     def settled(self, call: Call, outcome: Outcome) -> None:
-        """The end of a call: counters, durations, tokens, the log line."""
+        """The end of a call: counters, durations, tokens, the log line, every span. Once; a call
+        that was never `started` is ignored."""
         ...
 
-    def traceparent(self, call: Call) -> str | None:
-        """The W3C header that a replica should continue; None when nothing is traced."""
-        ...
+
+Prepare = Callable[[Call], Awaitable[None]]
 
 
 class Answers(Protocol):
     """The pipeline as those above it see it."""
 
-    def answer(self, call: Call) -> AbstractAsyncContextManager[Reply]:
-        """Walk `call` to a replica. Leaving the block settles it, once, whatever happened."""
+    def answer(
+        self, call: Call, prepare: Prepare | None = None
+    ) -> AbstractAsyncContextManager[Reply]:
+        """Walk `call` to a replica; `prepare` fills its body once the caller is known. Leaving
+        the block settles the call, once, whatever happened."""
         ...

@@ -55,6 +55,8 @@ _CONTEXT_WORDS = (
     b"exceed_context_size_error",
 )
 _POLICY_WORDS = (b"content_policy_violation", b"content management policy", b"content_filter")
+# What vLLM and llama.cpp answer on a path that they do not serve (embeddings of a chat model, say).
+_NO_ROUTE_WORDS = (b'"detail":"not found"', b'"file not found"', b'"detail":"method not allowed"')
 _SEARCHED = 4096
 
 
@@ -74,9 +76,11 @@ def fault_of(status: int, body: bytes) -> Fault | None:
         return Fault.SERVER_ERROR
     if status == 429:
         return Fault.RATE_LIMITED
+    head = body[:_SEARCHED].lower()
+    if status in (404, 405) and any(word in head for word in _NO_ROUTE_WORDS):
+        return Fault.UNSUPPORTED
     if status in (401, 403, 404):
         return Fault.UPSTREAM_AUTH
-    head = body[:_SEARCHED].lower()
     if any(word in head for word in _CONTEXT_WORDS):
         return Fault.CONTEXT_WINDOW
     if any(word in head for word in _POLICY_WORDS):

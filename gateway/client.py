@@ -1,0 +1,140 @@
+"""A small Python client of the pipeline: chat(), chat_stream(), LLMError, LLMTimeoutError.
+
+    async with open_gateway(settings) as gateway:
+        answer = await chat(gateway.answers, [{"role": "user", "content": "hi"}], model="coder")
+        async for text in chat_stream(gateway.answers, messages, model="coder"):
+            print(text, end="")
+
+Every call walks through all rooms: keys, policies, slots, retries, telemetry. /api/ai/* uses it.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from gateway.domain.body import check
+from gateway.domain.call import Call, Reply, Usage
+from gateway.domain.endpoints import CHAT
+from gateway.domain.errors import LLMError, LLMTimeoutError
+from gateway.domain.limits import Timeouts
+from gateway.domain.ports import Answers, Prepare
+from gateway.domain.sse import data_of, events
+
+__all__ = ["Completion", "LLMError", "LLMTimeoutError", "chat", "chat_stream"]
+
+Messages = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole answer. `usage` is None when the replica did not count."""
+
+    text: str
+    finish_reason: str
+    model: str
+    replica: str
+    attempts: int
+    usage: Usage | None
+
+
+def new_call(timeouts: Timeouts | None = None) -> Call:
+    """An empty chat call that begins now, with the deadline of a stream."""
+    timeouts = timeouts or Timeouts()
+    now = time.monotonic()
+    deadline = now + timeouts.stream_total
+    return Call(f"req-{uuid.uuid4().hex}", CHAT, "", {}, received=now, deadline=deadline)
+
+
+async def chat(
+    answers: Answers,
+    messages: Messages,
+    *,
+    model: str,
+    params: Mapping[str, Any] | None = None,
+    call: Call | None = None,
+    prepare: Prepare | None = None,
+) -> Completion:
+    """The whole answer to `messages`. `params` are OpenAI's (temperature, max_tokens …).
+
+    `call` says where it comes from (see `new_call`); `prepare` runs once its caller is known.
+    LLMError when no replica answers, LLMTimeoutError when none does in time.
+    """
+    call, prepared = _prepared(messages, model, params, call, prepare, stream=False)
+    async with answers.answer(call, prepared) as reply:
+        body = orjson.loads(b"".join([chunk async for chunk in reply.chunks]))
+        choice = (body.get("choices") or [{}])[0]
+        text = (choice.get("message") or {}).get("content") or ""
+        return completion(reply, text)
+
+
+async def chat_stream(
+    answers: Answers,
+    messages: Messages,
+    *,
+    model: str,
+    params: Mapping[str, Any] | None = None,
+    call: Call | None = None,
+    prepare: Prepare | None = None,
+    on_open: Callable[[Reply], None] | None = None,
+) -> AsyncGenerator[str]:
+    """The answer to `messages` in pieces of text, as they come. Ends only after a real finish;
+    a stream that is cut raises LLMError. `on_open` is given the Reply before the first piece;
+    its usage and finish reason are filled in at the end. Close it (contextlib.aclosing) to stop
+    the model early."""
+    call, prepared = _prepared(messages, model, params, call, prepare, stream=True)
+    async with answers.answer(call, prepared) as reply:
+        if on_open is not None:
+            on_open(reply)
+        async with aclosing(_texts(reply)) as texts:
+            async for text in texts:
+                yield text
+
+
+async def _texts(reply: Reply) -> AsyncGenerator[str]:
+    async for chunk in reply.chunks:
+        for event in events(chunk):
+            payload = data_of(event)
+            if payload is None or payload == b"[DONE]":
+                continue
+            for choice in orjson.loads(payload).get("choices") or ():
+                if text := (choice.get("delta") or {}).get("content"):
+                    yield text
+
+
+def completion(reply: Reply, text: str) -> Completion:
+    """What a Reply amounts to once it has been read to its end."""
+    return Completion(
+        text=text,
+        finish_reason=reply.finish_reason,
+        model=reply.served_model,
+        replica=reply.replica,
+        attempts=len(reply.attempts),
+        usage=reply.usage,
+    )
+
+
+def _prepared(
+    messages: Messages,
+    model: str,
+    params: Mapping[str, Any] | None,
+    call: Call | None,
+    prepare: Prepare | None,
+    *,
+    stream: bool,
+) -> tuple[Call, Prepare]:
+    async def prepared(call: Call) -> None:
+        call.body = {**(params or {}), "model": model, "messages": list(messages), "stream": stream}
+        call.stream = stream
+        if prepare is not None:
+            await prepare(call)
+        check(CHAT, call.body)
+        call.model = call.body["model"]
+
+    return call or new_call(), prepared

@@ -1,0 +1,116 @@
+"""OpenTelemetry's names for GenAI work, and what a call and its outcome are called by them.
+
+Source: the "Development" conventions of open-telemetry/semantic-conventions-genai (they left the
+main conventions after 1.41). They may be renamed again: no other file spells a `gen_ai` name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.domain.call import Call, Outcome, OutcomeKind
+
+SCHEMA_URL = "https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev"
+
+# The conventions have no word for vLLM: a provider is the dialect that is spoken.
+PROVIDER = "openai"
+
+# Metrics, in Prometheus' spelling.
+TIME_TO_FIRST_TOKEN = "gen_ai_server_time_to_first_token_seconds"
+INPUT_TOKENS = "gen_ai_client_inference_usage_input_tokens_total"
+OUTPUT_TOKENS = "gen_ai_client_inference_usage_output_tokens_total"
+CACHED_TOKENS = "gen_ai_client_inference_usage_cache_read_input_tokens_total"
+METRIC_LABELS = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
+
+Attributes = dict[str, str | bool | int | float | list[str]]
+
+_MAX_TEXT = 256
+_MAX_INT = 2**63
+_INTEGERS = {
+    "max_tokens": "gen_ai.request.max_tokens",
+    "max_completion_tokens": "gen_ai.request.max_tokens",
+    "top_k": "gen_ai.request.top_k",
+    "seed": "gen_ai.request.seed",
+}
+_NUMBERS = {
+    "temperature": "gen_ai.request.temperature",
+    "top_p": "gen_ai.request.top_p",
+    "frequency_penalty": "gen_ai.request.frequency_penalty",
+    "presence_penalty": "gen_ai.request.presence_penalty",
+}
+
+
+def span_name(call: Call) -> str:
+    """The name of the span of one logical inference: `chat qwen2.5-coder-7b`."""
+    return f"{call.endpoint.operation} {short(call.model)}"
+
+
+def request_attributes(call: Call) -> Attributes:
+    """What is known when the inference begins. Numbers of the body only; never a text from it."""
+    attributes: Attributes = {
+        "gen_ai.operation.name": call.endpoint.operation,
+        "gen_ai.provider.name": PROVIDER,
+        "gen_ai.request.model": short(call.model),
+        "gen_ai.request.stream": call.stream,
+    }
+    attributes.update(_request_numbers(call.body))
+    if call.prompt is not None:
+        attributes["gen_ai.prompt.name"] = short(call.prompt.name)
+        attributes["gen_ai.prompt.version"] = short(call.prompt.version)
+    return attributes
+
+
+def outcome_attributes(call: Call, outcome: Outcome) -> Attributes:
+    """What is known when it has ended. Tokens only as somebody counted them; the finish reason of
+    anything but a completed inference is `error`."""
+    attributes: Attributes = {}
+    if (usage := outcome.usage) is not None:
+        attributes["gen_ai.usage.input_tokens"] = usage.prompt
+        attributes["gen_ai.usage.output_tokens"] = usage.completion
+        attributes["gen_ai.usage.cache_read.input_tokens"] = usage.cached
+    if outcome.served_model:
+        attributes["gen_ai.response.model"] = short(outcome.served_model)
+    if call.stream and outcome.first_token_seconds is not None:
+        attributes["gen_ai.response.time_to_first_chunk"] = outcome.first_token_seconds
+    if outcome.kind is not OutcomeKind.COMPLETED:
+        attributes["gen_ai.response.finish_reasons"] = ["error"]
+    elif outcome.finish_reason:
+        attributes["gen_ai.response.finish_reasons"] = [short(outcome.finish_reason)]
+    return attributes
+
+
+def error_type(outcome: Outcome) -> str | None:
+    """OpenTelemetry's `error.type`, of few values: None for a completed call, else the kind of the
+    end, the fault of the last attempt, or the status."""
+    if outcome.kind is OutcomeKind.COMPLETED:
+        return None
+    if outcome.kind is OutcomeKind.CANCELLED:
+        return "client_disconnected"
+    if outcome.kind in (OutcomeKind.TIMEOUT, OutcomeKind.TRUNCATED):
+        return outcome.kind.value
+    last = outcome.attempts[-1].result if outcome.attempts else "ok"
+    return str(outcome.status) if last == "ok" else last
+
+
+def short(text: str) -> str:
+    """A client's text made fit for an attribute: at most 256 characters that UTF-8 can hold."""
+    # One lone surrogate would make the exporter throw away the whole batch.
+    return text[:_MAX_TEXT].encode("utf-8", "replace").decode("utf-8")
+
+
+def _request_numbers(body: Mapping[str, Any]) -> Attributes:
+    found: Attributes = {}
+    for key, attribute in _INTEGERS.items():
+        value = body.get(key)
+        # Past 64 bits the exporter would throw away the whole batch.
+        if type(value) is int and -_MAX_INT <= value < _MAX_INT:
+            found[attribute] = value
+    for key, attribute in _NUMBERS.items():
+        value = body.get(key)
+        if isinstance(value, int | float) and type(value) is not bool and abs(value) < _MAX_INT:
+            found[attribute] = float(value)
+    choices = body.get("n")
+    if type(choices) is int and 1 < choices < _MAX_INT:
+        found["gen_ai.request.choice.count"] = choices
+    return found

@@ -1,0 +1,167 @@
+"""Server-sent events as bytes: splitting, encoding, and StreamWatch, which knows when an OpenAI stream is truly over."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+
+from gateway.domain.call import Usage
+
+DONE = b"data: [DONE]\n\n"
+COMMENT = b": keep-alive\n\n"
+
+_BOUNDARY = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_LINE = re.compile(rb"\r\n|\n|\r")
+
+
+def events(whole: bytes) -> list[bytes]:
+    """Split bytes that end at an event border into events, each with its blank line."""
+    found, start = [], 0
+    for match in _BOUNDARY.finditer(whole):
+        found.append(whole[start : match.end()])
+        start = match.end()
+    if start < len(whole):
+        found.append(whole[start:])
+    return found
+
+
+def data_of(event: bytes) -> bytes | None:
+    """The joined `data:` lines of one event; None when it has none (a comment, say)."""
+    lines = []
+    for line in _LINE.split(event.removeprefix(b"\xef\xbb\xbf")):
+        if line.startswith(b"data:"):
+            lines.append(line[6:] if line[5:6] == b" " else line[5:])
+    return b"\n".join(lines) if lines else None
+
+
+def encode(payload: bytes, event: str | None = None) -> bytes:
+    """One event with this payload, which must hold no line break (JSON never does)."""
+    name = b"event: %s\n" % event.encode() if event else b""
+    return b"%sdata: %s\n\n" % (name, payload)
+
+
+class EventTooLarge(Exception):
+    """An event passes the limit of bytes before its end is seen."""
+
+
+class WholeEvents:
+    """Passes bytes on only up to the last event border, so that whatever is sent can be followed
+    by an event of our own. Bytes are never changed."""
+
+    __slots__ = ("_held", "_limit")
+
+    def __init__(self, limit: int = 16 * 1024 * 1024) -> None:
+        self._held = bytearray()
+        self._limit = limit
+
+    @property
+    def held(self) -> bytes:
+        """The begun event that has no end yet."""
+        return bytes(self._held)
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Whole events so far; EventTooLarge when one grows past the limit."""
+        if not self._held and chunk.endswith(b"\n\n"):
+            return chunk
+        # A border may straddle two chunks: look from three bytes before the new one.
+        start = max(0, len(self._held) - 3)
+        self._held += chunk
+        end = 0
+        for match in _BOUNDARY.finditer(self._held, start):
+            end = match.end()
+        whole = bytes(self._held[:end])
+        del self._held[:end]
+        if len(self._held) > self._limit:
+            raise EventTooLarge(f"one event is longer than {self._limit} bytes")
+        return whole
+
+
+class StreamWatch:
+    """Follows one OpenAI stream on its way through and knows how it ended.
+
+    The bytes pass untouched; a chunk's JSON is parsed only where it says more than text. Taken
+    out of the stream are `[DONE]` and what follows it (the engine sends it once the end is known
+    to be real), events that are not OpenAI's at all, an error event, and, with `hide_usage`, the
+    usage event that only we had asked for.
+    """
+
+    __slots__ = (
+        "_hide_usage",
+        "_whole",
+        "done",
+        "error",
+        "finish_reason",
+        "malformed",
+        "model",
+        "usage",
+    )
+
+    def __init__(self, *, hide_usage: bool) -> None:
+        self._hide_usage = hide_usage
+        self._whole = WholeEvents()
+        self.finish_reason = ""
+        self.usage: Usage | None = None
+        self.model = ""
+        self.error: dict[str, Any] | None = None
+        self.done = False
+        self.malformed = 0
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What the client may have now. EventTooLarge on an endless event."""
+        whole = self._whole.feed(chunk)
+        if not whole or self._plain(whole):
+            return whole
+        return b"".join(event for event in events(whole) if self._keep(event))
+
+    def end(self) -> bytes:
+        """The upstream has closed: a last event that lacks only its blank line still counts."""
+        rest = self._whole.held
+        if not rest.strip() or not self._keep(rest):
+            return b""
+        return rest.rstrip(b"\r\n") + b"\n\n"
+
+    def _plain(self, whole: bytes) -> bool:
+        """True when there is nothing to read here but deltas. Quotes inside delta text are
+        escaped in JSON, so these names, with their own quotes, can only be keys."""
+        return (
+            bool(self.model)
+            and whole.startswith(b"data: {")
+            and whole.count(b'"finish_reason"') == whole.count(b'"finish_reason":null')
+            and b'"usage"' not in whole
+            and b'"error"' not in whole
+            and b"[DONE]" not in whole
+        )
+
+    def _keep(self, event: bytes) -> bool:
+        if self.done or self.error is not None:
+            return False
+        payload = data_of(event)
+        if payload is None:
+            return event.lstrip().startswith((b":", b"event:", b"id:", b"retry:")) or self._skip()
+        if payload.strip() == b"[DONE]":
+            self.done = True
+            return False
+        try:
+            chunk = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            return self._skip()
+        return self._read(chunk) if isinstance(chunk, dict) else self._skip()
+
+    def _skip(self) -> bool:
+        self.malformed += 1
+        return False
+
+    def _read(self, chunk: dict[str, Any]) -> bool:
+        if chunk.get("error"):
+            error = chunk["error"]
+            self.error = error if isinstance(error, dict) else {"message": str(error)}
+            return False
+        self.model = self.model or str(chunk.get("model") or "?")
+        self.usage = Usage.read(chunk.get("usage")) or self.usage
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict) and isinstance(choice.get("finish_reason"), str):
+                self.finish_reason = choice["finish_reason"]
+        return not (self._hide_usage and choices == [] and chunk.get("usage"))

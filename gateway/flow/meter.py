@@ -1,0 +1,66 @@
+"""What a call turned out to be: one Outcome, made from how its way through the rooms ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gateway.domain.call import Attempt, Call, Outcome, OutcomeKind, Reply
+from gateway.domain.errors import GatewayError, LLMTimeoutError, StreamTruncated
+
+# What proxies write into their logs for a client that went away; no client ever sees it.
+_CLIENT_LEFT = 499
+
+
+@dataclass(slots=True)
+class Meter:
+    """Follows one call. `clock` gives monotonic seconds."""
+
+    call: Call
+    clock: Callable[[], float]
+    attempts: list[Attempt] = field(default_factory=list)
+    reply: Reply | None = None
+    error: BaseException | None = None
+
+    def outcome(self) -> Outcome:
+        """How it ended. Failed unless there is proof of something better."""
+        kind, status, code = self._verdict()
+        reply, last = self.reply, self.attempts[-1] if self.attempts else None
+        return Outcome(
+            kind=kind,
+            status=status,
+            code=code,
+            detail=self._detail(),
+            usage=reply.usage if reply else None,
+            replica=reply.replica if reply else last.replica if last else "",
+            served_model=reply.served_model if reply else "",
+            finish_reason=reply.finish_reason if reply else "",
+            attempts=tuple(self.attempts),
+            seconds=self.clock() - self.call.received,
+            first_token_seconds=reply.first_token_seconds if reply else None,
+            queue_seconds=self.call.queue_seconds,
+        )
+
+    def _verdict(self) -> tuple[OutcomeKind, int, str]:
+        error = self.error
+        if isinstance(error, LLMTimeoutError):
+            return OutcomeKind.TIMEOUT, error.status, error.code
+        if isinstance(error, StreamTruncated):
+            return OutcomeKind.TRUNCATED, error.status, error.code
+        if isinstance(error, GatewayError):
+            kind = OutcomeKind.REFUSED if error.status < 500 else OutcomeKind.FAILED
+            return kind, error.status, error.code
+        if self.reply is not None and self.reply.complete:
+            # Whoever leaves after the last byte has had the whole answer.
+            return OutcomeKind.COMPLETED, 200, ""
+        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+            return OutcomeKind.CANCELLED, _CLIENT_LEFT, "client_disconnected"
+        return OutcomeKind.FAILED, 500, "internal_error"
+
+    def _detail(self) -> str:
+        if isinstance(self.error, GatewayError):
+            return self.error.detail
+        if self.error is None or isinstance(self.error, asyncio.CancelledError | GeneratorExit):
+            return ""
+        return f"{type(self.error).__name__}: {self.error}"

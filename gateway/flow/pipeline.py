@@ -1,0 +1,90 @@
+"""The rooms in a straight line: identify, guard, admission, engine; then settle once, whatever happened."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+
+from gateway.domain.call import Call, Outcome, Reply
+from gateway.domain.errors import LLMError, ModelNotFound
+from gateway.domain.ports import Prepare, Router, Telemetry
+from gateway.flow.admission import Admission
+from gateway.flow.engine import Engine
+from gateway.flow.guard import Guard
+from gateway.flow.identify import Identify
+from gateway.flow.meter import Meter
+
+class Pipeline:
+    """Satisfies ports.Answers. `clock` gives monotonic seconds."""
+
+    def __init__(
+        self,
+        identify: Identify,
+        guard: Guard,
+        admission: Admission,
+        engine: Engine,
+        *,
+        router: Router,
+        telemetry: Telemetry,
+        clock: Callable[[], float],
+    ) -> None:
+        self._identify = identify
+        self._guard = guard
+        self._admission = admission
+        self._engine = engine
+        self._router = router
+        self._telemetry = telemetry
+        self._clock = clock
+
+    @asynccontextmanager
+    async def answer(self, call: Call, prepare: Prepare | None = None) -> AsyncIterator[Reply]:
+        """Walk `call` to a replica. `prepare` fills its body once the caller is known, so that
+        nobody learns anything of a request's contents, or costs us work, without a key.
+        Leaving the block settles the call, once, whatever happened."""
+        meter = Meter(call, self._clock)
+        self._telemetry.started(call)
+        try:
+            async with AsyncExitStack() as rooms:
+                reply = await self._walk(call, prepare, meter, rooms)
+                yield reply
+        except BaseException as error:
+            meter.error = error
+            raise
+        finally:
+            # Not even the client's leaving may lose the record of what was used.
+            with anyio.CancelScope(shield=True):
+                await self._settle(call, meter.outcome())
+
+    async def _walk(
+        self, call: Call, prepare: Prepare | None, meter: Meter, rooms: AsyncExitStack
+    ) -> Reply:
+        call.caller = self._identify(call)
+        if prepare is not None:
+            await prepare(call)
+        self._known(call)
+        await self._guard.before(call)
+        self._known(call)  # a policy may have sent it to another model
+        await rooms.enter_async_context(self._admission.slot(call))
+        reply = await rooms.enter_async_context(self._engine.open(call, meter.attempts))
+        meter.reply = reply
+        if self._guard.watches(call):
+            reply.chunks = self._guard.filter(call, reply.chunks, reply.stream)
+        return reply
+
+    def _known(self, call: Call) -> None:
+        if not self._router.models():
+            raise LLMError(detail="no model is known yet: no replica has answered", retry_after=2.0)
+        if not self._router.replicas(call.model):
+            raise ModelNotFound(
+                f"The model {call.model[:80]!r} does not exist here; GET /v1/models lists those "
+                "that do.",
+                param="model",
+            )
+
+    async def _settle(self, call: Call, outcome: Outcome) -> None:
+        try:
+            await self._guard.after(call, outcome)
+        finally:
+            self._telemetry.settled(call, outcome)

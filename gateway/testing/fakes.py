@@ -1,0 +1,217 @@
+"""Stand-ins for the outside world that do what a test scripts: FakeWire, FakeRouter, FakeTelemetry, FakeClock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from gateway.domain.call import Attempt, Call, Outcome, Usage
+from gateway.domain.endpoints import CHAT, Endpoint
+from gateway.domain.errors import ModelNotFound
+from gateway.domain.ports import Replica, WireError
+from gateway.domain.retry import Fault
+
+
+def a_replica(name: str = "r0", model: str = "m") -> Replica:
+    """A replica at a port that nobody listens on; only a FakeWire can reach it."""
+    return Replica(name, model, f"served-{model}", f"http://{name}.test/v1", api_key="upstream-key")
+
+
+def a_call(
+    *, stream: bool = False, model: str = "m", endpoint: Endpoint = CHAT, seconds: float = 60.0
+) -> Call:
+    """A chat call that came in at second 0 of a FakeClock."""
+    body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "stream": stream}
+    return Call("req-1", endpoint, model, body, received=0.0, deadline=seconds, stream=stream)
+
+
+class FakeClock:
+    """Monotonic seconds that move only when told to."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass(slots=True)
+class FakeAnswer:
+    """One upstream answer. A step is bytes, an exception to raise, or a callable to await on."""
+
+    status: int = 200
+    steps: tuple[bytes | BaseException | Callable[[], object], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    released: bool = False
+    closed: bool = False
+
+    async def read(self, limit: int) -> bytes:
+        """All steps joined."""
+        return b"".join([chunk async for chunk in self.chunks()])[: limit + 1]
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The steps, one by one."""
+        for step in self.steps:
+            await asyncio.sleep(0)
+            if isinstance(step, BaseException):
+                raise step
+            if isinstance(step, bytes):
+                yield step
+            elif asyncio.iscoroutine(waiting := step()):
+                await waiting
+
+    def release(self) -> None:
+        self.released = True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def plain(text: str = "hello", *, model: str = "served-m", usage: bool = True) -> FakeAnswer:
+    """A whole chat completion."""
+    body: dict[str, object] = {
+        "model": model,
+        "choices": [{"message": {"content": text}, "finish_reason": "stop"}],
+    }
+    if usage:
+        body["usage"] = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+    return FakeAnswer(steps=(orjson.dumps(body),))
+
+
+def chunk(text: str | None = None, *, finish: str | None = None, model: str = "served-m") -> bytes:
+    """One event of a chat stream."""
+    delta = {} if text is None else {"content": text}
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return b"data: " + orjson.dumps({"model": model, "choices": [choice]}) + b"\n\n"
+
+
+def usage_chunk(prompt: int = 5, completion: int = 2) -> bytes:
+    """The event that vLLM sends last when it was asked for usage."""
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion}
+    return b"data: " + orjson.dumps({"model": "served-m", "choices": [], "usage": usage}) + b"\n\n"
+
+
+def streamed(*texts: str, finish: str | None = "stop", done: bool = True) -> FakeAnswer:
+    """A chat stream of these pieces of text."""
+    steps = [chunk(text) for text in texts]
+    if finish:
+        steps += [chunk(finish=finish), usage_chunk()]
+    return FakeAnswer(steps=(*steps, *([b"data: [DONE]\n\n"] if done else [])))
+
+
+def failing(status: int, body: bytes = b"{}", **headers: str) -> FakeAnswer:
+    """An error answer; `retry_after` becomes the header Retry-After."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return FakeAnswer(status=status, steps=(body,), headers=named)
+
+
+@dataclass(slots=True)
+class Sent:
+    """A request that went over the FakeWire."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: dict[str, object]
+
+
+class FakeWire:
+    """Gives the scripted answers in order, whoever asks; an exception is raised instead."""
+
+    def __init__(self, answers: Iterable[FakeAnswer | BaseException] = ()) -> None:
+        self.answers = list(answers)
+        self.sent: list[Sent] = []
+        self.given: list[FakeAnswer] = []
+
+    async def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None
+    ) -> FakeAnswer:
+        self.sent.append(Sent(method, url, headers, orjson.loads(body) if body else {}))
+        await asyncio.sleep(0)
+        if not self.answers:
+            raise WireError(Fault.CONNECT, "the script of this FakeWire has run out")
+        answer = self.answers.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+        self.given.append(answer)
+        return answer
+
+
+class FakeRouter:
+    """Replicas in order, all in rotation but for those in `cooling`; remembers every report."""
+
+    def __init__(self, *replicas: Replica, fallbacks: Mapping[str, tuple[str, ...]] = {}) -> None:
+        self.all = replicas or (a_replica(),)
+        self.cooling: set[str] = set()
+        self.load: dict[str, int] = {}
+        self.faults: list[tuple[str, Fault | None]] = []
+        self.successes: list[tuple[str, Usage | None]] = []
+        self._fallbacks = fallbacks
+
+    def models(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(replica.model for replica in self.all))
+
+    def replicas(self, model: str) -> tuple[Replica, ...]:
+        return tuple(replica for replica in self.all if replica.model == model)
+
+    async def healthy(self, model: str) -> tuple[Replica, ...]:
+        if not self.replicas(model):
+            raise ModelNotFound(param="model")
+        return tuple(r for r in self.replicas(model) if r.id not in self.cooling)
+
+    async def pick(self, call: Call, model: str, tried: Collection[str]) -> Replica | None:
+        return next((r for r in await self.healthy(model) if r.id not in tried), None)
+
+    def started(self, call: Call, replica: Replica) -> None:
+        self.load[replica.id] = self.load.get(replica.id, 0) + 1
+
+    def ended(
+        self, call: Call, replica: Replica, fault: Fault | None, *, retry_after: float | None = None
+    ) -> None:
+        self.load[replica.id] -= 1
+        self.faults.append((replica.id, fault))
+
+    async def succeeded(
+        self, call: Call, replica: Replica, usage: Usage | None, seconds: float
+    ) -> None:
+        self.successes.append((replica.id, usage))
+
+    def fallbacks(self, model: str, fault: Fault) -> tuple[str, ...]:
+        return self._fallbacks.get(model, ()) if fault.elsewhere else ()
+
+
+@dataclass(slots=True)
+class FakeProbe:
+    """Remembers how its attempt ended."""
+
+    traceparent: str | None = None
+    ended: list[Attempt] = field(default_factory=list)
+
+    def end(self, attempt: Attempt) -> None:
+        self.ended.append(attempt)
+
+
+class FakeTelemetry:
+    """Remembers everything that it is told."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.probes: list[FakeProbe] = []
+        self.verdicts: list[tuple[str, str]] = []
+        self.outcomes: list[Outcome] = []
+
+    def started(self, call: Call) -> None:
+        self.calls.append(call)
+
+    def verdict(self, call: Call, policy: str, decision: str, seconds: float) -> None:
+        self.verdicts.append((policy, decision))
+
+    def attempt(self, call: Call, replica: Replica, number: int) -> FakeProbe:
+        self.probes.append(FakeProbe(call.traceparent))
+        return self.probes[-1]
+
+    def settled(self, call: Call, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)

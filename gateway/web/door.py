@@ -1,0 +1,50 @@
+"""Room 1: what of an HTTP request becomes a Call: its id, its key, its trace, its deadline."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+
+from starlette.requests import Request
+
+from gateway.domain.body import client_timeout
+from gateway.domain.call import Call
+from gateway.domain.endpoints import Endpoint
+from gateway.flow.identify import credential
+
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def request_id(header: str | None) -> str:
+    """The client's own X-Request-Id when it is 1 to 128 of A-Z a-z 0-9 . _ : -, else a new one."""
+    if header and _ID.fullmatch(header):
+        return header
+    return f"req-{uuid.uuid4().hex}"
+
+
+def call_of(request: Request, endpoint: Endpoint, total: float) -> Call:
+    """A Call that is still empty: the pipeline fills it once the caller is known.
+
+    `total` (s) is its deadline until its body says whether it streams.
+    """
+    headers = request.headers
+    now = time.monotonic()
+    traceparent = headers.get("traceparent", "")
+    return Call(
+        id=request.scope["state"]["request_id"],
+        endpoint=endpoint,
+        model="",
+        body={},
+        received=now,
+        deadline=now + total,
+        route=request.scope["route"].path,
+        credential=credential(headers.get("authorization"), headers.get("x-api-key")),
+        traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else None,
+    )
+
+
+def timeout_of(request: Request) -> float | None:
+    """Seconds that the client grants, from X-Request-Timeout. InvalidRequest when it is no number."""
+    return client_timeout(request.headers.get("x-request-timeout"))

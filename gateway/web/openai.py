@@ -1,0 +1,90 @@
+"""OpenAI's API: one handler for every row of the endpoint table, and the list of models."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from gateway.domain.body import fill, parse
+from gateway.domain.call import Call
+from gateway.domain.endpoints import ENDPOINTS, Endpoint
+from gateway.domain.limits import Timeouts
+from gateway.domain.ports import Answers, Router
+from gateway.web.door import call_of, timeout_of
+from gateway.web.relay import Relay
+
+_FIELDS: dict[str, dict[str, Any]] = {
+    "messages": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["role", "content"],
+            "properties": {"role": {"type": "string"}, "content": {}},
+        },
+        "example": [{"role": "user", "content": "Say hello in one word."}],
+    },
+    "prompt": {"description": "A string or a list of strings.", "example": "def add(a, b):"},
+    "input": {"description": "A string or a list of strings.", "example": "hello"},
+}
+
+
+def _schema(endpoint: Endpoint) -> dict[str, Any]:
+    """What /docs shows of a body: the fields we check; all others go to the model as they are."""
+    properties: dict[str, Any] = {
+        "model": {"type": "string", "description": "One of GET /v1/models."}
+    }
+    properties |= {name: _FIELDS[name] for name in endpoint.required}
+    if endpoint.streams:
+        properties["stream"] = {"type": "boolean", "default": False}
+        properties["max_tokens"] = {"type": "integer", "example": 64}
+    schema = {
+        "type": "object",
+        "required": ["model", *endpoint.required],
+        "properties": properties,
+        "additionalProperties": True,
+    }
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}
+    }
+
+
+def routes(answers: Answers, router: Router, timeouts: Timeouts) -> APIRouter:
+    """All `/v1/*` routes."""
+    api = APIRouter(tags=["OpenAI"])
+    started = int(time.time())
+
+    def add(endpoint: Endpoint) -> None:
+        async def handle(request: Request) -> Response:
+            raw = await request.body()
+            call = call_of(request, endpoint, timeouts.total)
+
+            async def prepare(call: Call) -> None:
+                fill(call, parse(raw), timeouts, timeout_of(request))
+
+            return Relay(lambda: answers.answer(call, prepare), call.id)
+
+        api.add_api_route(
+            endpoint.path,
+            handle,
+            methods=["POST"],
+            name=endpoint.name,
+            summary=f"OpenAI's {endpoint.name}, answered by a replica of the model",
+            response_class=Response,
+            openapi_extra=_schema(endpoint),
+        )
+
+    for endpoint in ENDPOINTS:
+        add(endpoint)
+
+    @api.get("/v1/models", summary="The models that can be asked for")
+    async def models() -> JSONResponse:
+        rows = [
+            {"id": name, "object": "model", "created": started, "owned_by": "vllm-gateway"}
+            for name in router.models()
+        ]
+        return JSONResponse({"object": "list", "data": rows})
+
+    return api

@@ -1,0 +1,43 @@
+"""For operators and their machines: /healthz, /readyz, /metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether traffic should come here, and per model what it stands on."""
+
+    ready: bool
+    reason: str
+    models: dict[str, Any] = field(default_factory=dict)
+
+
+def routes(
+    readiness: Callable[[], Awaitable[Readiness]], metrics: Callable[[str], tuple[bytes, str]]
+) -> APIRouter:
+    """`metrics` renders for an Accept header and says what it has rendered."""
+    api = APIRouter(tags=["operations"])
+
+    @api.get("/healthz", summary="This process runs")
+    async def healthz() -> PlainTextResponse:
+        return PlainTextResponse("ok\n")
+
+    @api.get("/readyz", summary="This gateway can answer: 200, or 503 with the reason")
+    async def readyz() -> JSONResponse:
+        state = await readiness()
+        body = {"ready": state.ready, "reason": state.reason, "models": state.models}
+        return JSONResponse(body, status_code=200 if state.ready else 503)
+
+    @api.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
+    async def metrics_(request: Request) -> Response:
+        body, content_type = metrics(request.headers.get("accept", ""))
+        return Response(body, headers={"content-type": content_type})
+
+    return api

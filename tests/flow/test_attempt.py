@@ -1,0 +1,137 @@
+"""One attempt: what it sends, how long it waits, and that its load is given back exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import orjson
+import pytest
+
+from gateway.domain.errors import LLMTimeoutError
+from gateway.domain.limits import Timeouts
+from gateway.domain.ports import Replica
+from gateway.domain.retry import Fault
+from gateway.flow.attempt import AttemptFailed, Attempts, error_in_answer, upstream_body
+from gateway.testing.fakes import (
+    FakeAnswer,
+    FakeClock,
+    FakeRouter,
+    FakeTelemetry,
+    FakeWire,
+    a_call,
+    a_replica,
+    chunk,
+    plain,
+    streamed,
+)
+
+
+def attempts(
+    *answers: FakeAnswer | BaseException, timeouts: Timeouts | None = None
+) -> tuple[Attempts, FakeRouter, FakeWire, FakeTelemetry]:
+    router, wire, telemetry = FakeRouter(), FakeWire(answers), FakeTelemetry()
+    made = Attempts(router, wire, telemetry, timeouts or Timeouts(), FakeClock())
+    return made, router, wire, telemetry
+
+
+def test_the_operators_parameters_are_defaults_that_a_client_may_override() -> None:
+    replica = Replica("r", "m", "up", "http://r.test/v1", params={"temperature": 0.1, "top_k": 4})
+    call = a_call()
+    call.body["temperature"] = 0.9
+    body = orjson.loads(upstream_body(call, replica))
+    assert (body["temperature"], body["top_k"], body["model"]) == (0.9, 4, "up")
+
+
+def test_stream_options_of_the_client_are_kept() -> None:
+    call = a_call(stream=True)
+    call.body["stream_options"] = {"include_usage": False, "continuous_usage_stats": True}
+    body = orjson.loads(upstream_body(call, a_replica()))
+    assert body["stream_options"] == {"include_usage": True, "continuous_usage_stats": True}
+
+
+async def test_a_trace_goes_on_to_the_replica() -> None:
+    made, _, wire, _ = attempts(plain())
+    call = a_call()
+    call.traceparent = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+    opened = await made.make(call, a_replica(), 1)
+    await opened.end()
+    assert wire.sent[0].headers["traceparent"] == call.traceparent
+
+
+async def test_a_slow_first_event_is_a_timeout() -> None:
+    silent = FakeAnswer(steps=(lambda: asyncio.Event().wait(),))
+    made, router, _, telemetry = attempts(silent, timeouts=Timeouts(first_token=0.01))
+    with pytest.raises(AttemptFailed) as caught:
+        await made.make(a_call(stream=True), a_replica(), 1)
+    assert caught.value.fault is Fault.TIMEOUT
+    assert silent.closed
+    assert router.faults == [("r0", Fault.TIMEOUT)]
+    assert telemetry.probes[0].ended[0].result == "timeout"
+
+
+async def test_the_replicas_own_stream_timeout_counts_for_streams() -> None:
+    silent = FakeAnswer(steps=(lambda: asyncio.Event().wait(),))
+    made, *_ = attempts(silent)
+    quick = Replica("r0", "m", "up", "http://r.test/v1", timeout=50.0, stream_timeout=0.01)
+    with pytest.raises(AttemptFailed) as caught:
+        await made.make(a_call(stream=True), quick, 1)
+    assert caught.value.fault is Fault.TIMEOUT
+
+
+async def test_a_stall_in_the_middle_ends_the_stream_and_blames_the_replica() -> None:
+    stalled = FakeAnswer(steps=(chunk("he"), lambda: asyncio.Event().wait()))
+    made, router, *_ = attempts(stalled, timeouts=Timeouts(idle=0.01))
+    opened = await made.make(a_call(stream=True), a_replica(), 1)
+    with pytest.raises(LLMTimeoutError):
+        async for _ in opened.reply.chunks:
+            pass
+    await opened.end()
+    assert router.faults == [("r0", Fault.TIMEOUT)]
+
+
+async def test_the_deadline_of_the_call_ends_a_stream_and_blames_nobody() -> None:
+    slow = FakeAnswer(steps=(chunk("he"), lambda: asyncio.Event().wait()))
+    made, router, *_ = attempts(slow)
+    opened = await made.make(a_call(stream=True, seconds=0.01), a_replica(), 1)
+    with pytest.raises(LLMTimeoutError):
+        async for _ in opened.reply.chunks:
+            pass
+    await opened.end()
+    assert router.faults == [("r0", None)]
+
+
+async def test_ending_twice_gives_the_load_back_once() -> None:
+    made, router, *_ = attempts(streamed("x"))
+    opened = await made.make(a_call(stream=True), a_replica(), 1)
+    await opened.end()
+    await opened.end()
+    assert router.load == {"r0": 0}
+    assert len(router.faults) == 1
+
+
+async def test_a_connection_that_stays_open_after_done_does_not_hold_the_client() -> None:
+    done = streamed("x")
+    open_end = FakeAnswer(steps=(*done.steps, lambda: asyncio.Event().wait()))
+    made, *_ = attempts(open_end)
+    opened = await made.make(a_call(stream=True), a_replica(), 1)
+    async with asyncio.timeout(5):
+        seen = b"".join([piece async for piece in opened.reply.chunks])
+    assert seen.endswith(b"data: [DONE]\n\n")
+    assert opened.reply.complete
+
+
+@pytest.mark.parametrize(
+    ("error", "fault", "status"),
+    [
+        ({"message": "too long: maximum context length", "code": 400}, Fault.CONTEXT_WINDOW, 400),
+        ({"message": "bad", "code": 400}, Fault.REJECTED, 400),
+        ({"message": "dead", "code": 500}, Fault.SERVER_ERROR, 500),
+        ({"message": "dead", "code": "internal"}, Fault.SERVER_ERROR, 500),
+        ("dead", Fault.SERVER_ERROR, 500),
+    ],
+)
+def test_an_error_inside_a_200_counts_as_the_status_it_names(
+    error: object, fault: Fault, status: int
+) -> None:
+    failed = error_in_answer(error)
+    assert (failed.fault, failed.status) == (fault, status)
