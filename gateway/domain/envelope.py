@@ -1,4 +1,4 @@
-"""What a model wraps around the text it was asked for: thinking, tags, fences, prose, line numbers."""
+"""What a model wraps around the text it was asked for: thinking, tags, fences, prose, numbers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from gateway.domain.language import PROSE
+from gateway.domain import fences, prose
 
 Found = Literal["tag", "prefill", "fence", "whole", "nothing"]
 
@@ -35,9 +35,9 @@ class Protocol:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """The text as found (`found` says by what), the prose around it, what was taken off, or why not.
+    """The text as found, the prose around it, and what was taken off; or why there is none.
 
-    `certain` where the model itself marked the end of the text.
+    `found` says by what; `certain` where something in the answer marks the end of the text.
     """
 
     text: str
@@ -51,28 +51,46 @@ class Letter:
 def open_letter(answer: Answer, protocol: Protocol, original: str, language: str) -> Letter:
     """The text in `answer` that is meant to replace `original`; `nothing` with a reason if unclear.
 
-    Looked for in this order: the tag; the answer after a prefill; the longest closed fence; all of
-    the answer, if it reads like `original` rather than like prose.
+    Looked for in this order: the tag; what follows a prefill; the longest closed fence; all of the
+    answer, if it reads like `original` rather than like prose.
     """
     text, adjusted = _bare(answer.text, protocol, original)
     if text is None:
-        return Letter(answer.text, "nothing", why="the answer ends inside its thinking")
-    letter = _tagged(text, answer, protocol)
+        return _nothing("the answer ends inside its thinking")
+    stopped = answer.finish_reason == "stop"
+    sealed = isinstance(answer.stop_reason, str) and f"</{protocol.tag}" in answer.stop_reason
+    letter = _tagged(text, protocol.tag, sealed=sealed)
     if letter is None and protocol.prefill:
-        letter = _after_prefill(text, answer, original, language)
-    if letter is None:
-        letter = _fenced(text, original)
-    if letter is None:
-        letter = _whole(text, answer, original, language)
-    if letter.found == "nothing":
-        return letter
-    letter = _unwrapped(letter, protocol, original)
-    return replace(letter, adjusted=adjusted + letter.adjusted)
+        letter = _after_prefill(text, protocol.tag, original, sealed=sealed)
+    letter = letter or _fenced(text, original, language) or Letter(text, "whole")
+    if letter.found != "nothing":
+        letter = _unwrapped(letter, protocol, original, language)
+    if letter.found == "nothing" or letter.certain:
+        return replace(letter, adjusted=adjusted + letter.adjusted)
+    why = _doubt(letter, original, language, stopped=stopped)
+    return _nothing(why) if why else replace(letter, adjusted=adjusted + letter.adjusted)
+
+
+def _nothing(why: str) -> Letter:
+    return Letter("", "nothing", why=why)
+
+
+def _doubt(letter: Letter, original: str, language: str, *, stopped: bool) -> str:
+    """Why a text whose end nothing marks is not to be trusted; empty when it is."""
+    if not stopped:
+        return "the answer ends before the end of the text"
+    if not letter.text.strip():
+        return "the answer is empty"
+    if prose.around(letter.text, original, language):
+        return "the answer is prose"
+    if letter.found == "whole" and not prose.related(letter.text, original):
+        return "the answer has neither tag nor fence and nothing in common with the selection"
+    return ""
 
 
 # ── before the text ───────────────────────────────────────────────────────────────────────────────
 
-_THINKING = re.compile(r"\s*<(think|thinking|reasoning)>(.*?)(?:</\1>|\Z)", re.S | re.I)
+_THINKING = re.compile(r"\s*<(think|thinking|reasoning)>(.*?)(?:(?P<end></\1>)|\Z)", re.S | re.I)
 _THOUGHT = re.compile(r"</(?:think|thinking|reasoning)>", re.I)
 
 
@@ -80,79 +98,153 @@ def _bare(text: str, protocol: Protocol, original: str) -> tuple[str | None, tup
     """`text` without an echoed prefill and leading thinking; None when the thinking never ends."""
     adjusted: list[str] = []
     prefill = protocol.prefill.strip()
-    for _ in range(3):  # thinking may stand before the prefill and after it
+    for _ in range(2):  # thinking may stand before the prefill and after it
         if prefill and text.lstrip().startswith(prefill):
-            text = text.lstrip().removeprefix(prefill).removeprefix("\r").removeprefix("\n")
+            text = _after_line(text.lstrip().removeprefix(prefill))
             adjusted.append("prefill_echo")
-            prefill = ""
         match = _THINKING.match(text)
         if match is None or _THINKING.match(original):
             break
+        if not match["end"]:
+            return None, ()
+        text = _after_line(text[match.end() :])
         adjusted.append("thinking")
-        if not match[0].lower().endswith(f"</{match[1].lower()}>"):
-            return None, tuple(adjusted)
-        text = text[match.end() :].removeprefix("\r").removeprefix("\n")
-    return _after_thought(text, protocol, adjusted), tuple(adjusted)
+    thought = None if protocol.prefill or _THOUGHT.search(original) else _THOUGHT.search(text)
+    if thought and _is_thinking(text[: thought.start()], protocol.tag):
+        text = _after_line(text[thought.end() :])
+        adjusted.append("thinking")
+    return text, tuple(dict.fromkeys(adjusted))
 
 
-def _after_thought(text: str, protocol: Protocol, adjusted: list[str]) -> str:
-    """Cut thinking whose opening tag stood in the chat template, so that only its end is seen."""
-    end = _THOUGHT.search(text)
-    tag = re.search(_open_tag(protocol.tag), text)
-    if protocol.prefill or end is None or (tag and tag.start() < end.start()):
-        return text
-    if "<think" in text[: end.start()].lower() or "```" in text[: end.start()]:
-        return text
-    adjusted.append("thinking")
-    return text[end.end() :].lstrip("\r\n")
+def _is_thinking(text: str, tag: str) -> bool:
+    """Whether what stands before `</think>` was thought; its opening may be in the template.
+
+    It is not when the answer has begun: the tag is open there.
+    """
+    opened, closed = (text.lower().rfind(mark + tag.lower()) for mark in ("<", "</"))
+    return opened <= closed and "<think" not in text.lower()
+
+
+def _after_line(text: str) -> str:
+    return re.sub(r"\A[ \t]*\r?\n", "", text)
 
 
 # ── the text ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _open_tag(name: str) -> str:
-    return rf"(?i:<{re.escape(name)}(?:\s[^<>]*)?>)[ \t]*\r?\n?"
-
-
-def _close_tag(name: str) -> str:
-    return rf"(?i:</{re.escape(name)}\s*>)"
-
-
-def _tagged(text: str, answer: Answer, protocol: Protocol) -> Letter | None:
-    """The text of the tag. Its end may be missing when the model stopped of its own accord."""
-    pattern = _open_tag(protocol.tag)
-    opening = re.search(rf"(?m)^[ \t]*{pattern}", text) or re.search(pattern, text)
-    if opening is None:
-        return None
-    found: list[tuple[str, bool]] = []
-    notes = [text[: opening.start()]]
+def _tagged(text: str, tag: str, *, sealed: bool) -> Letter | None:
+    """The text of the tag; `sealed` when the server stopped at its end, which is then not shown."""
+    open_tag = rf"(?i:<{re.escape(tag)}(?:\s[^<>\n]*)?>)[ \t]*(?:\r?\n)?"
+    at_line = re.compile(rf"^[ \t]*(?:{open_tag})+", re.M)
+    close_tag = re.compile(rf"</{re.escape(tag)}\s*>", re.I)
+    opening = at_line.search(text)
+    if opening is None:  # inside a line it is a mention of the tag, unless something closes it
+        opening = re.search(rf"(?<!`){open_tag}", text)
+        if opening is None or not (sealed or close_tag.search(text, opening.end())):
+            return None
+    inside: list[str] = []
+    notes: list[str] = []
+    at = 0
     while opening is not None:
-        closing = re.compile(_close_tag(protocol.tag)).search(text, opening.end())
-        end = closing.start() if closing else len(text)
-        found.append((re.sub(rf"\A(?:{pattern})+", "", text[opening.end() : end]), bool(closing)))
-        rest = closing.end() if closing else len(text)
-        opening = re.compile(rf"^[ \t]*{pattern}", re.M).search(text, rest)
-        notes.append(text[rest : opening.start() if opening else len(text)])
-    if len({inside.strip() for inside, _ in found}) > 1:
-        why = f"the answer has {len(found)} different <{protocol.tag}> blocks"
-        return Letter(answer.text, "nothing", why=why)
-    inside, closed = found[0]
-    if not closed and answer.finish_reason != "stop":
-        return Letter(answer.text, "nothing", why=f"the answer ends inside <{protocol.tag}>")
-    closed = closed or _stopped_at(answer, protocol)
-    said = "\n".join(note.strip() for note in notes).replace(f"</{protocol.tag}>", "").strip()
-    return Letter(inside, "tag", certain=closed, notes=said)
+        closing = close_tag.search(text, opening.end())
+        notes.append(text[at : opening.start()])
+        inside.append(text[opening.end() : closing.start() if closing else len(text)])
+        at = closing.end() if closing else len(text)
+        sealed = bool(closing) or sealed
+        opening = at_line.search(text, at)
+    if len({part.strip() for part in inside}) > 1:
+        return _nothing(f"the answer has {len(inside)} different <{tag}> blocks")
+    notes.append(close_tag.sub("", text[at:]))
+    return Letter(inside[0], "tag", certain=sealed, notes=_joined(notes))
 
 
-def _stopped_at(answer: Answer, protocol: Protocol) -> bool:
-    return isinstance(answer.stop_reason, str) and f"</{protocol.tag}" in answer.stop_reason
+def _after_prefill(text: str, tag: str, original: str, *, sealed: bool) -> Letter | None:
+    """All that follows our prefill, up to the closing tag; None when a fence holds the text."""
+    closing = re.search(rf"</{re.escape(tag)}\s*>", text, re.I)
+    if closing:
+        notes = text[closing.end() :].strip()
+        return Letter(text[: closing.start()], "prefill", certain=True, notes=notes)
+    if not sealed and fences.blocks(text) and not fences.any_in(original):
+        return None
+    return Letter(text, "prefill", certain=sealed)
 
 
-def _after_prefill(text: str, answer: Answer, original: str, language: str) -> Letter | None:
-    """The answer went on where our prefill left off: all of it, up to the closing tag.
+def _fenced(text: str, original: str, language: str) -> Letter | None:
+    """The longest closed fence. Where `original` has fences itself, only one around everything."""
+    wrapped = fences.wrapped(text)
+    if wrapped is not None:
+        return Letter(wrapped, "fence", certain=True, adjusted=("fence",))
+    if fences.any_in(original):
+        return None
+    found = [block for block in fences.blocks(text) if block.fits(language)]
+    news = [block for block in found if block.text.strip() != original.strip()]
+    if not found:
+        return _nothing("a fence in the answer does not close") if fences.any_in(text) else None
+    best = max(news or found, key=lambda block: len(block.text))
+    if not prose.related(best.text, original):
+        return _nothing("the fenced block has nothing in common with the selection")
+    notes = _joined([text[: best.start], text[best.end :]])
+    return Letter(best.text, "fence", certain=True, notes=notes, adjusted=("fence",))
 
-    None when it did not: prose, as of a model that ignored the prefill.
-    """
+
+def _joined(parts: list[str]) -> str:
+    return "\n".join(part.strip() for part in parts if part.strip())
 
 
-# ── what is left around it ────────────────────────────────────────────────────────────────────────
+# ── around the text, inside its tag or fence ──────────────────────────────────────────────────────
+
+
+def _unwrapped(letter: Letter, protocol: Protocol, original: str, language: str) -> Letter:
+    """`letter` without echoed tags, a fence around all of it, and line numbers on every line."""
+    for _ in range(3):
+        text = _without_echoes(letter.text, protocol, original)
+        if text != letter.text:
+            letter = replace(letter, text=text, adjusted=(*letter.adjusted, "echoed_tag"))
+        if not fences.starts(letter.text) or fences.starts(original):
+            break
+        inner = _fenced(letter.text, original, language)
+        if inner is None or inner.found == "nothing":
+            return _nothing("a fence in the answer does not close")
+        notes = _joined([letter.notes, inner.notes])
+        letter = replace(inner, adjusted=letter.adjusted + inner.adjusted, notes=notes)
+    text = _without_gutter(letter.text, original)
+    if text != letter.text:
+        letter = replace(letter, text=text, adjusted=(*letter.adjusted, "gutter"))
+    return replace(letter, adjusted=tuple(dict.fromkeys(letter.adjusted)))
+
+
+def _without_echoes(text: str, protocol: Protocol, original: str) -> str:
+    for name in protocol.echoes:
+        opening = re.search(rf"^[ \t]*<{re.escape(name)}>[ \t]*\r?\n?", text, re.M)
+        closing = re.search(rf"(?:^[ \t]*)?</{re.escape(name)}>[ \t]*(?:\r?\n|\Z)", text, re.M)
+        if f"<{name}>" in original or f"</{name}>" in original:
+            continue
+        if opening and closing and opening.end() <= closing.start():
+            text = text[opening.end() : closing.start()]
+        elif opening and not text[: opening.start()].strip():
+            text = text[opening.end() :]
+        elif closing and not text[closing.end() :].strip():
+            text = text[: closing.start()]
+    return text
+
+
+_GUTTER = re.compile(r"[ \t]*(\d+)(?:[ \t]*[|│:]|\t)(.*)\Z", re.S)
+
+
+def _without_gutter(text: str, original: str) -> str:
+    """`text` without line numbers: all lines have them, rising by one, and lines of `original`."""
+    rows = text.strip("\r\n").split("\n")
+    found = [_GUTTER.match(row) for row in rows]
+    if len(rows) < 2 or any(_GUTTER.match(row) for row in original.split("\n") if row.strip()):
+        return text
+    matches = [match for match in found if match is not None]
+    numbers = [int(match[1]) for match in matches]
+    if len(matches) != len(rows) or numbers != list(range(numbers[0], numbers[0] + len(rows))):
+        return text
+    rest = [match[2] for match in matches]
+    if not {row.strip() for row in rest if row.strip()} & {
+        row.strip() for row in original.split("\n")
+    }:
+        return text
+    spaced = all(row.startswith(" ") for row in rest if row.strip())
+    return "\n".join(row[spaced:] for row in rest) + "\n"

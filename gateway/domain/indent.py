@@ -1,4 +1,4 @@
-"""Indentation: what a file uses, and an answer brought back to it when it is off by one constant."""
+"""Indentation: what a file uses, and an answer brought back to it when it slipped."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def common(lines: Sequence[str]) -> str:
     if not leads:
         return ""
     least, most = min(leads), max(leads)  # in the order of strings: what they share, all share
-    size = next((at for at, pair in enumerate(zip(least, most, strict=False)) if len({*pair}) > 1), None)
+    size = next(
+        (at for at, pair in enumerate(zip(least, most, strict=False)) if len({*pair}) > 1), None
+    )
     return least[:size]
 
 

@@ -140,16 +140,17 @@ class Rendered:
     """Messages made of a prompt and its inputs; what was neutralised, `Prompts.restore` undoes.
 
     `params` are body fields (never `stop`; `max_tokens` only where the file says a number). `tag`
-    is the name of the tag that holds the answer in this very rendering (data that contains the
-    prompt's own tags changes it), None where the whole answer counts; `stop` ends the answer;
-    `prefill` is how the answer begins, to be sent as a last assistant message that the model
-    continues: it is not among `messages`.
+    is the name of the tag that holds the answer, None where the whole answer counts; `suffix` is
+    what this rendering put behind the name of each of the prompt's tags, `tag` included, because
+    data has such tags too: nearly always nothing. `stop` ends the answer; `prefill` is how it
+    begins, to be sent as a last assistant message that the model continues: not among `messages`.
     """
 
     ref: PromptRef
     messages: tuple[Mapping[str, str], ...]
     params: Mapping[str, Any]
     tag: str | None = None
+    suffix: str = ""
     stop: tuple[str, ...] = ()
     prefill: str | None = None
 

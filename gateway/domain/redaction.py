@@ -21,14 +21,17 @@ _SECRET_KEYS = ("api_key", "private_key", "access_key", "master_key", "signing_k
 # Values that give themselves away, then values that follow a name that does.
 _VALUES = re.compile(
     r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,20}PRIVATE KEY-----|\Z)"
-    r"|\bsk-[\w-]{8,}"
-    r"|\bgh[pousr]_\w{8,}"
-    r"|\bgithub_pat_\w{8,}"
-    r"|\b(?:AKIA|ASIA)[0-9A-Z]{12,}"
-    r"|\bxox[a-z]-[\w-]{8,}"
-    r"|\bglpat-[\w-]{8,}"
-    r"|\bhf_\w{8,}"
-    r"|\beyJ[\w-]{6,}\.[\w-]+(?:\.[\w-]*)?",
+    # Not a word boundary: one secret may follow another without a gap. But "task-1" is none.
+    r"|(?<![A-Za-z])(?:"
+    r"sk-[\w-]{8,}"
+    r"|gh[pousr]_\w{8,}"
+    r"|github_pat_\w{8,}"
+    r"|(?:AKIA|ASIA)[0-9A-Z]{12,}"
+    r"|xox[a-z]-[\w-]{8,}"
+    r"|glpat-[\w-]{8,}"
+    r"|hf_\w{8,}"
+    r"|eyJ[\w-]{6,}\.[\w-]+(?:\.[\w-]*)?"
+    r")",
     re.DOTALL,
 )
 _BEARER = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)

@@ -45,8 +45,8 @@ class BadPath(InvalidRequest):
 class Position:
     """A place between two characters: line and character from 0, in units of some encoding.
 
-    Lines end at `\\n`, `\\r\\n` or a lone `\\r`, as in the language server protocol. A character past
-    the end of its line means the end of the line, as there. A BOM is no character.
+    Lines end at `\\n`, `\\r\\n` or a lone `\\r`, as in the language server protocol. A character
+    past the end of its line means the end of the line, as there. A BOM is no character.
     """
 
     line: int

@@ -9,6 +9,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from gateway.bootstrap import Gateway
+
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
@@ -17,6 +19,17 @@ class Readiness:
     ready: bool
     reason: str
     models: dict[str, Any] = field(default_factory=dict)
+
+
+async def readiness(gateway: Gateway) -> Readiness:
+    """Ready when at least one model has a replica in rotation."""
+    models = {}
+    for name in gateway.router.models():
+        healthy = await gateway.router.healthy(name)
+        models[name] = {"replicas": len(gateway.router.replicas(name)), "healthy": len(healthy)}
+    ready = any(row["healthy"] for row in models.values())
+    reason = "" if ready else gateway.trouble or "no model has a replica in rotation"
+    return Readiness(ready, reason, models)
 
 
 def routes(

@@ -1,0 +1,110 @@
+"""From a model's answer to the new text of the selection: resolved exactly, or honestly refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.domain import placeholder
+from gateway.domain.envelope import Answer, Letter, Protocol, open_letter
+from gateway.domain.splice import Original, Spliced, splice
+
+__all__ = ["Answer", "Original", "Protocol", "Remark", "Resolution", "resolve"]
+
+Status = Literal["changed", "no_change", "truncated", "unresolved"]
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that the user should look at: a stable code and a sentence."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What became of an answer.
+
+    `text` replaces the selection, line ends included, when `status` is `changed`; it is the
+    selection itself at `no_change`, and the model's own words at `truncated` and `unresolved`.
+    `adjusted` names what was mended on the way; `notes` is the prose around the text.
+    """
+
+    status: Status
+    text: str
+    adjusted: tuple[str, ...] = ()
+    notes: str = ""
+    warnings: tuple[Remark, ...] = ()
+
+
+def resolve(answer: Answer, original: Original, protocol: Protocol | None = None) -> Resolution:
+    """The new text of `original.selected`. Never raises: what is not clear is `unresolved`.
+
+    HTML entities and escapes are never decoded. Marks that the prompt renderer put into control
+    tokens must have been taken out of `answer.text` by the caller.
+    """
+    if answer.finish_reason == "length":
+        why = "The model reached its limit of output tokens before the end of the text."
+        return Resolution("truncated", answer.text, warnings=(Remark("truncated", why),))
+    letter = open_letter(answer, protocol or Protocol(), original.selected, original.language)
+    if letter.found == "nothing":
+        return _unresolved(answer, "no_text", letter.why)
+    spliced = splice(letter.text, original)
+    problem = _problem(spliced, original)
+    if problem:
+        return _unresolved(answer, *problem)
+    changed = spliced.text != original.selected
+    return Resolution(
+        "changed" if changed else "no_change",
+        spliced.text,
+        adjusted=letter.adjusted + spliced.adjusted,
+        notes=letter.notes,
+        warnings=tuple(_warnings(letter, spliced, original)),
+    )
+
+
+def _unresolved(answer: Answer, code: str, why: str) -> Resolution:
+    message = f"The answer was not applied: {why}."
+    return Resolution("unresolved", answer.text, warnings=(Remark(code, message),))
+
+
+def _warnings(letter: Letter, spliced: Spliced, original: Original) -> list[Remark]:
+    found = []
+    if not spliced.text and original.selected:
+        found.append(Remark("deletes_all", "The answer deletes all selected lines."))
+    if "indent" in spliced.doubts:
+        text = "The answer is indented less than the selected lines; look whether that is right."
+        found.append(Remark("indent", text))
+    if spliced.text != original.selected and _same_but_spaces(spliced.text, original.selected):
+        text = "Only spaces at line ends differ."
+        found.append(Remark("only_trailing_spaces", text))
+    if spliced.text == original.selected and "edge_blank_lines" in spliced.adjusted:
+        text = "Only blank lines at the edge of the selection differed; they were kept."
+        found.append(Remark("edge_blank_lines", text))
+    if letter.found == "whole" and spliced.text != original.selected:
+        text = "Nothing in the answer marks the end of the text; look whether it is whole."
+        found.append(Remark("unmarked_end", text))
+    return found
+
+
+def _same_but_spaces(text: str, original: str) -> bool:
+    old, new = ([row.rstrip() for row in side.split("\n")] for side in (original, text))
+    return old == new
+
+
+def _problem(spliced: Spliced, original: Original) -> tuple[str, str] | None:
+    """(code, reason) when the text must not be written into the file."""
+    if spliced.why:
+        return "only_context", spliced.why
+    left_out = placeholder.find(spliced.text, original.selected)
+    if left_out:
+        return "placeholder", f"it leaves out code, with {left_out!r} in its place"
+    try:
+        encoded = spliced.text.encode(original.encoding)
+    except UnicodeEncodeError as error:
+        character = f"U+{ord(spliced.text[error.start]):04X}"
+        return "bad_encoding", f"it has {character}, which {original.encoding} cannot hold"
+    if b"\0" in encoded:
+        return "bad_encoding", "it has a NUL character, which would make the file binary"
+    return None

@@ -1,0 +1,168 @@
+"""Serves a gateway over HTTP until it is told to stop: sockets, workers, the banner, graceful shutdown."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+
+import uvicorn
+from anyio.from_thread import start_blocking_portal
+from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
+
+from gateway.adapters import logs
+from gateway.adapters.embedded import EmbeddedModel
+from gateway.bootstrap import Fleet, Gateway, check, fleet_of
+from gateway.domain.document import ConfigError, Problem
+from gateway.settings import Settings
+from gateway.web import assist, openai, ops
+from gateway.web.app import build_app
+from gateway.web.banner import banner
+
+_READY_SECONDS = 120.0
+_BACKLOG = 2048
+
+
+def create_app(settings: Settings, fleet: Fleet) -> FastAPI:
+    """The application of one process; its lifespan opens and closes the gateway."""
+    gateway = Gateway(settings, fleet)
+    logs.configure(settings.telemetry.log_format, settings.telemetry.log_level)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with gateway.running():
+            yield
+
+    return build_app(
+        [
+            openai.routes(gateway.answers, gateway.router, gateway.timeouts),
+            assist.routes(gateway.assist, gateway.timeouts),
+            ops.routes(partial(ops.readiness, gateway), gateway.telemetry.render),
+        ],
+        version=own_version(),
+        max_body_bytes=settings.server.max_body_bytes,
+        lifespan=lifespan,
+    )
+
+
+def own_version() -> str:
+    """The installed version of this package."""
+    try:
+        return version("vllm-gateway")
+    except PackageNotFoundError:
+        return "0.0.0"
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or Ctrl-C; running requests get `shutdown_grace_s` to finish. 0 after
+    an orderly end. ConfigError before anything listens when something cannot be served as set."""
+    if problems := check(settings).problems:
+        raise ConfigError(problems)
+    _say(f"vllm-gateway {own_version()} is starting …")
+    with ExitStack() as stack:
+        listener = stack.enter_context(_listen(settings))
+        fleet = fleet_of(settings)
+        if fleet.source == "embedded":
+            fleet = fleet_of(settings, stack.enter_context(_embedded(settings)))
+        if settings.server.workers > 1:
+            # Read by prometheus_client when it is first imported, in the workers.
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-metrics-"))
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        config = _uvicorn_config(settings, fleet)
+        port = listener.getsockname()[1]
+        threading.Thread(target=_announce, args=(settings, fleet, port), daemon=True).start()
+        server = uvicorn.Server(config)
+        if settings.server.workers > 1:
+            Multiprocess(config, target=server.run, sockets=[listener]).run()
+            return 0
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+        return 0 if server.started else 1
+
+
+def _uvicorn_config(settings: Settings, fleet: Fleet) -> uvicorn.Config:
+    return uvicorn.Config(
+        partial(create_app, settings, fleet),
+        factory=True,
+        workers=settings.server.workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        # Headers of proxies are not believed: nothing here depends on the client's address.
+        proxy_headers=False,
+        timeout_graceful_shutdown=max(1, round(settings.server.shutdown_grace_s)),
+        backlog=_BACKLOG,
+    )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """A listening socket. ConfigError when the address cannot be had; the command line has tried
+    it before and said why in more words."""
+    host, port = settings.server.host, settings.server.port
+    try:
+        return socket.create_server(
+            (host, port), family=_family(host), backlog=_BACKLOG, dualstack_ipv6=False
+        )
+    except OSError as error:
+        message = f"cannot listen there: {error.strerror}"
+        raise ConfigError([Problem(f"{host}:{port}", 0, message, "take another --port")]) from None
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+@contextlib.contextmanager
+def _embedded(settings: Settings) -> Iterator[str]:
+    """The embedded model, for as long as the block lasts, in an event loop of its own thread: it
+    serves all workers. Gives its base URL."""
+    chosen = settings.embedded
+    with start_blocking_portal() as portal:
+        model = EmbeddedModel(chosen.context_tokens, chosen.threads, report=_say)
+        with portal.wrap_async_context_manager(model):
+            yield model.base_url
+
+
+def _announce(settings: Settings, fleet: Fleet, port: int) -> None:
+    """Print the banner as soon as the gateway answers."""
+    host = settings.server.host
+    reach = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    ends = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < ends:
+        state = _ready_state(reach, port)
+        if state is not None:
+            _say(banner(settings, fleet, f"http://{reach}:{port}", state))
+            return
+        time.sleep(0.1)
+
+
+def _ready_state(host: str, port: int) -> dict[str, object] | None:
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        state = json.loads(connection.getresponse().read())
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
+    return state if isinstance(state, dict) else None
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
