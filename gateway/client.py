@@ -30,6 +30,7 @@ from gateway.domain.sse import data_of, events
 __all__ = ["Completion", "LLMError", "LLMTimeoutError", "chat", "chat_stream"]
 
 Messages = Sequence[Mapping[str, Any]]
+OnOpen = Callable[[Reply], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Completion:
     replica: str
     attempts: int
     usage: Usage | None
+    stop_reason: str | int | None = None
 
 
 def new_call(timeouts: Timeouts | None = None) -> Call:
@@ -60,14 +62,18 @@ async def chat(
     params: Mapping[str, Any] | None = None,
     call: Call | None = None,
     prepare: Prepare | None = None,
+    on_open: OnOpen | None = None,
 ) -> Completion:
     """The whole answer to `messages`. `params` are OpenAI's (temperature, max_tokens …).
 
-    `call` says where it comes from (see `new_call`); `prepare` runs once its caller is known.
+    `call` says where it comes from (see `new_call`); `prepare` runs once its caller is known, and
+    may change `call.body`; `on_open` is given the Reply.
     LLMError when no replica answers, LLMTimeoutError when none does in time.
     """
     call, prepared = _prepared(messages, model, params, call, prepare, stream=False)
     async with answers.answer(call, prepared) as reply:
+        if on_open is not None:
+            on_open(reply)
         body = orjson.loads(b"".join([chunk async for chunk in reply.chunks]))
         choice = (body.get("choices") or [{}])[0]
         text = (choice.get("message") or {}).get("content") or ""
@@ -82,7 +88,7 @@ async def chat_stream(
     params: Mapping[str, Any] | None = None,
     call: Call | None = None,
     prepare: Prepare | None = None,
-    on_open: Callable[[Reply], None] | None = None,
+    on_open: OnOpen | None = None,
 ) -> AsyncGenerator[str]:
     """The answer to `messages` in pieces of text, as they come. Ends only after a real finish;
     a stream that is cut raises LLMError. `on_open` is given the Reply before the first piece;
@@ -117,6 +123,7 @@ def completion(reply: Reply, text: str) -> Completion:
         replica=reply.replica,
         attempts=len(reply.attempts),
         usage=reply.usage,
+        stop_reason=reply.stop_reason,
     )
 
 

@@ -21,6 +21,8 @@ from typing import Any, Final
 
 import httpx
 import litellm
+from litellm import exceptions
+from litellm.router import Router
 
 from gateway.domain.call import Call, Usage
 from gateway.domain.errors import ModelNotFound
@@ -60,7 +62,7 @@ class LiteLLMRouter:
     def load(self, router_kwargs: Mapping[str, Any]) -> None:
         """Take this `model_list` and these router settings from now on. Call it inside a running
         event loop: LiteLLM's Router starts tasks of its own with some settings."""
-        fresh = litellm.Router(**router_kwargs)
+        fresh = Router(**router_kwargs)
         self.close()
         self._router = fresh
         self._deployments = {d["model_info"]["id"]: d for d in fresh.model_list}
@@ -187,10 +189,7 @@ class LiteLLMRouter:
                 "hidden_params": {"litellm_model_name": name},
             },
         }
-        response = litellm.ModelResponse()
-        if usage is not None:
-            tokens = {"prompt_tokens": usage.prompt, "completion_tokens": usage.completion}
-            response.usage = litellm.Usage(**tokens, total_tokens=total)  # type: ignore[attr-defined]
+        response = _response(usage)
         for logger in self._loggers:
             await logger.async_log_success_event(kwargs, response, begin, end)
 
@@ -237,6 +236,18 @@ def _replica(deployment: Mapping[str, Any]) -> Replica:
     )
 
 
+def _response(usage: Usage | None) -> Any:
+    """As much of LiteLLM's response object as its strategies read."""
+    response: Any = litellm.ModelResponse()
+    if usage is not None:
+        response.usage = litellm.Usage(
+            prompt_tokens=usage.prompt,
+            completion_tokens=usage.completion,
+            total_tokens=usage.prompt + usage.completion,
+        )
+    return response
+
+
 def _seconds(value: object) -> float | None:
     return float(value) if isinstance(value, int | float | str) and value else None
 
@@ -264,16 +275,16 @@ def _exception(fault: Fault, model: str, retry_after: float | None) -> Exception
     about: dict[str, Any] = {"message": str(fault), "model": model, "llm_provider": "openai"}
     error: Any
     if fault is Fault.TIMEOUT:
-        error = litellm.Timeout(**about)
+        error = exceptions.Timeout(**about)
         error.status_code = 504
     elif fault is Fault.RATE_LIMITED:
-        error = litellm.RateLimitError(**about)
+        error = exceptions.RateLimitError(**about)
     elif fault is Fault.UPSTREAM_AUTH:
-        error = litellm.AuthenticationError(**about)
+        error = exceptions.AuthenticationError(**about)
     elif fault is Fault.SERVER_ERROR:
-        error = litellm.InternalServerError(**about)
+        error = exceptions.InternalServerError(**about)
     else:
-        error = litellm.ServiceUnavailableError(**about)
+        error = exceptions.ServiceUnavailableError(**about)
     if retry_after is not None:
         header = {"retry-after": str(retry_after)}
         error.litellm_response_headers = httpx.Headers(header)

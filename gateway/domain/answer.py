@@ -7,7 +7,8 @@ from typing import Literal
 
 from gateway.domain import placeholder
 from gateway.domain.envelope import Answer, Letter, Protocol, open_letter
-from gateway.domain.splice import Original, Spliced, splice
+from gateway.domain.original import Original
+from gateway.domain.splice import Spliced, splice
 
 __all__ = ["Answer", "Original", "Protocol", "Remark", "Resolution", "resolve"]
 
@@ -47,11 +48,12 @@ def resolve(answer: Answer, original: Original, protocol: Protocol | None = None
     if answer.finish_reason == "length":
         why = "The model reached its limit of output tokens before the end of the text."
         return Resolution("truncated", answer.text, warnings=(Remark("truncated", why),))
-    letter = open_letter(answer, protocol or Protocol(), original.selected, original.language)
+    protocol = protocol or Protocol()
+    letter = open_letter(answer, protocol, original)
     if letter.found == "nothing":
         return _unresolved(answer, "no_text", letter.why)
     spliced = splice(letter.text, original)
-    problem = _problem(spliced, original)
+    problem = _problem(spliced, original, protocol.tag)
     if problem:
         return _unresolved(answer, *problem)
     changed = spliced.text != original.selected
@@ -74,7 +76,9 @@ def _warnings(letter: Letter, spliced: Spliced, original: Original) -> list[Rema
     if not spliced.text and original.selected:
         found.append(Remark("deletes_all", "The answer deletes all selected lines."))
     if "indent" in spliced.doubts:
-        text = "The answer is indented less than the selected lines; look whether that is right."
+        text = (
+            "The answer is indented otherwise than the selected lines; look whether that is right."
+        )
         found.append(Remark("indent", text))
     if spliced.text != original.selected and _same_but_spaces(spliced.text, original.selected):
         text = "Only spaces at line ends differ."
@@ -93,13 +97,16 @@ def _same_but_spaces(text: str, original: str) -> bool:
     return old == new
 
 
-def _problem(spliced: Spliced, original: Original) -> tuple[str, str] | None:
+def _problem(spliced: Spliced, original: Original, tag: str) -> tuple[str, str] | None:
     """(code, reason) when the text must not be written into the file."""
     if spliced.why:
         return "only_context", spliced.why
     left_out = placeholder.find(spliced.text, original.selected)
     if left_out:
         return "placeholder", f"it leaves out code, with {left_out!r} in its place"
+    left = _leftover(spliced.text, original, tag)
+    if left:
+        return "leftover", f"{left!r} is left in it, so that its borders are not clear"
     try:
         encoded = spliced.text.encode(original.encoding)
     except UnicodeEncodeError as error:
@@ -108,3 +115,15 @@ def _problem(spliced: Spliced, original: Original) -> tuple[str, str] | None:
     if b"\0" in encoded:
         return "bad_encoding", "it has a NUL character, which would make the file binary"
     return None
+
+
+_THINK_TAGS = frozenset({"<think>", "</think>", "<thinking>", "</thinking>"})
+
+
+def _leftover(text: str, original: Original, tag: str) -> str | None:
+    """A tag of the protocol, or of thinking on a line of its own, that the original lacks."""
+    for mark in (f"<{tag}>", f"</{tag}>"):
+        if mark in text and mark not in original.selected:
+            return mark
+    rows = {row.strip() for row in text.split("\n")} & _THINK_TAGS
+    return next((row for row in sorted(rows) if not original.has_row(row)), None)

@@ -119,7 +119,8 @@ class Call:
 @dataclass(slots=True)
 class Reply:
     """An answer that has begun. `chunks` are bytes for the client: whole SSE events on a stream,
-    the body in one piece otherwise. What is known only at the end fills in as they are read.
+    the body in one piece otherwise. What is known only at the end fills in as they are read;
+    `stop_reason` is vLLM's own: the stop string or token id that ended it.
     """
 
     chunks: AsyncIterator[bytes]
@@ -129,6 +130,7 @@ class Reply:
     content_type: str = "application/json"
     usage: Usage | None = None
     finish_reason: str = ""
+    stop_reason: str | int | None = None
     served_model: str = ""
     first_token_seconds: float | None = None
     complete: bool = False

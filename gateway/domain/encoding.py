@@ -27,7 +27,7 @@ def codec(name: str | None) -> str:
     """Python's name of an encoding, UTF-8 for None; raises `BadEncoding` with those there are."""
     try:
         found = codecs.lookup((name or "").strip() or "utf-8").name
-    except LookupError:
+    except (LookupError, ValueError):  # a NUL in the name is a ValueError
         found = ""
     found = "utf-8" if found == "utf-8-sig" else found
     if found not in ENCODINGS:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from gateway.domain import fences, prose
+from gateway.domain.language import PROSE
+from gateway.domain.original import Original
 
 Found = Literal["tag", "prefill", "fence", "whole", "nothing"]
 
@@ -48,26 +50,28 @@ class Letter:
     why: str = ""
 
 
-def open_letter(answer: Answer, protocol: Protocol, original: str, language: str) -> Letter:
+def open_letter(answer: Answer, protocol: Protocol, original: Original) -> Letter:
     """The text in `answer` that is meant to replace `original`; `nothing` with a reason if unclear.
 
     Looked for in this order: the tag; what follows a prefill; the longest closed fence; all of the
     answer, if it reads like `original` rather than like prose.
     """
-    text, adjusted = _bare(answer.text, protocol, original)
+    selected, language = original.selected, original.language
+    text, adjusted = _bare(answer.text, protocol, selected)
     if text is None:
         return _nothing("the answer ends inside its thinking")
     stopped = answer.finish_reason == "stop"
     sealed = isinstance(answer.stop_reason, str) and f"</{protocol.tag}" in answer.stop_reason
-    letter = _tagged(text, protocol.tag, sealed=sealed)
-    if letter is None and protocol.prefill:
+    if protocol.prefill:
         letter = _after_prefill(text, protocol.tag, original, sealed=sealed)
-    letter = letter or _fenced(text, original, language) or Letter(text, "whole")
+    else:
+        letter = _tagged(text, protocol.tag, sealed=sealed)
+    letter = letter or _fenced(text, selected, language) or Letter(text, "whole")
     if letter.found != "nothing":
-        letter = _unwrapped(letter, protocol, original, language)
+        letter = _unwrapped(letter, protocol, original)
     if letter.found == "nothing" or letter.certain:
         return replace(letter, adjusted=adjusted + letter.adjusted)
-    why = _doubt(letter, original, language, stopped=stopped)
+    why = _doubt(letter, selected, language, stopped=stopped)
     return _nothing(why) if why else replace(letter, adjusted=adjusted + letter.adjusted)
 
 
@@ -110,19 +114,20 @@ def _bare(text: str, protocol: Protocol, original: str) -> tuple[str | None, tup
         text = _after_line(text[match.end() :])
         adjusted.append("thinking")
     thought = None if protocol.prefill or _THOUGHT.search(original) else _THOUGHT.search(text)
-    if thought and _is_thinking(text[: thought.start()], protocol.tag):
+    if thought and _is_thinking(text, thought, protocol.tag):
         text = _after_line(text[thought.end() :])
         adjusted.append("thinking")
     return text, tuple(dict.fromkeys(adjusted))
 
 
-def _is_thinking(text: str, tag: str) -> bool:
+def _is_thinking(text: str, thought: re.Match[str], tag: str) -> bool:
     """Whether what stands before `</think>` was thought; its opening may be in the template.
 
-    It is not when the answer has begun: the tag is open there.
+    It is not when the answer has begun: the tag is open there, and not opened again after it.
     """
-    opened, closed = (text.lower().rfind(mark + tag.lower()) for mark in ("<", "</"))
-    return opened <= closed and "<think" not in text.lower()
+    before, after = text[: thought.start()].lower(), text[thought.end() :].lower()
+    opened, closed = (before.rfind(mark + tag.lower()) for mark in ("<", "</"))
+    return "<think" not in before and (opened <= closed or f"<{tag.lower()}" in after)
 
 
 def _after_line(text: str) -> str:
@@ -132,11 +137,16 @@ def _after_line(text: str) -> str:
 # ── the text ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _tagged(text: str, tag: str, *, sealed: bool) -> Letter | None:
-    """The text of the tag; `sealed` when the server stopped at its end, which is then not shown."""
+def _patterns(tag: str) -> tuple[str, re.Pattern[str], re.Pattern[str]]:
+    """The opening tag with the end of its line; the same at the start of a line; the closing tag."""
     open_tag = rf"(?i:<{re.escape(tag)}(?:\s[^<>\n]*)?>)[ \t]*(?:\r?\n)?"
     at_line = re.compile(rf"^[ \t]*(?:{open_tag})+", re.M)
-    close_tag = re.compile(rf"</{re.escape(tag)}\s*>", re.I)
+    return open_tag, at_line, re.compile(rf"</{re.escape(tag)}\s*>", re.I)
+
+
+def _tagged(text: str, tag: str, *, sealed: bool) -> Letter | None:
+    """The text of the tag; `sealed` when the server stopped at its end, which is then not shown."""
+    open_tag, at_line, close_tag = _patterns(tag)
     opening = at_line.search(text)
     if opening is None:  # inside a line it is a mention of the tag, unless something closes it
         opening = re.search(rf"(?<!`){open_tag}", text)
@@ -158,13 +168,22 @@ def _tagged(text: str, tag: str, *, sealed: bool) -> Letter | None:
     return Letter(inside[0], "tag", certain=sealed, notes=_joined(notes))
 
 
-def _after_prefill(text: str, tag: str, original: str, *, sealed: bool) -> Letter | None:
-    """All that follows our prefill, up to the closing tag; None when a fence holds the text."""
-    closing = re.search(rf"</{re.escape(tag)}\s*>", text, re.I)
+def _after_prefill(text: str, tag: str, original: Original, *, sealed: bool) -> Letter | None:
+    """All that follows our prefill, up to the closing tag; None when a fence holds the text.
+
+    The model may open the tag again, at once or after prose, as if there had been no prefill.
+    """
+    _, at_line, close_tag = _patterns(tag)
+    opening, closing = at_line.search(text), close_tag.search(text)
+    if opening and not (closing and closing.start() < opening.start()):
+        head = text[: opening.start()]
+        if not head.strip() or prose.around(head, original.selected, original.language):
+            return _tagged(text, tag, sealed=sealed)
+        return _nothing(f"the answer opens <{tag}> in the middle of the text")
     if closing:
-        notes = text[closing.end() :].strip()
-        return Letter(text[: closing.start()], "prefill", certain=True, notes=notes)
-    if not sealed and fences.blocks(text) and not fences.any_in(original):
+        return _tagged(f"<{tag}>\n{text}", tag, sealed=sealed)
+    code = original.language not in PROSE and not fences.any_in(original.selected)
+    if not sealed and code and fences.any_in(text):
         return None
     return Letter(text, "prefill", certain=sealed)
 
@@ -194,15 +213,15 @@ def _joined(parts: list[str]) -> str:
 # ── around the text, inside its tag or fence ──────────────────────────────────────────────────────
 
 
-def _unwrapped(letter: Letter, protocol: Protocol, original: str, language: str) -> Letter:
+def _unwrapped(letter: Letter, protocol: Protocol, original: Original) -> Letter:
     """`letter` without echoed tags, a fence around all of it, and line numbers on every line."""
     for _ in range(3):
-        text = _without_echoes(letter.text, protocol, original)
+        text = _without_echoes(letter.text, protocol, original.selected)
         if text != letter.text:
             letter = replace(letter, text=text, adjusted=(*letter.adjusted, "echoed_tag"))
-        if not fences.starts(letter.text) or fences.starts(original):
+        if not fences.starts(letter.text) or fences.starts(original.selected):
             break
-        inner = _fenced(letter.text, original, language)
+        inner = _fenced(letter.text, original.selected, original.language)
         if inner is None or inner.found == "nothing":
             return _nothing("a fence in the answer does not close")
         notes = _joined([letter.notes, inner.notes])
@@ -231,20 +250,22 @@ def _without_echoes(text: str, protocol: Protocol, original: str) -> str:
 _GUTTER = re.compile(r"[ \t]*(\d+)(?:[ \t]*[|│:]|\t)(.*)\Z", re.S)
 
 
-def _without_gutter(text: str, original: str) -> str:
-    """`text` without line numbers: all lines have them, rising by one, and lines of `original`."""
+def _without_gutter(text: str, original: Original) -> str:
+    """`text` without line numbers, if all its lines have them, rising by one.
+
+    They must be the numbers that the lines have in the file, or stand before lines of `original`:
+    else they may be data, as the keys of a dictionary are.
+    """
     rows = text.strip("\r\n").split("\n")
-    found = [_GUTTER.match(row) for row in rows]
-    if len(rows) < 2 or any(_GUTTER.match(row) for row in original.split("\n") if row.strip()):
+    matches = [match for match in (_GUTTER.match(row) for row in rows) if match is not None]
+    if len(matches) != len(rows) or _GUTTER.match(original.selected):
         return text
-    matches = [match for match in found if match is not None]
     numbers = [int(match[1]) for match in matches]
-    if len(matches) != len(rows) or numbers != list(range(numbers[0], numbers[0] + len(rows))):
+    if numbers != list(range(numbers[0], numbers[0] + len(rows))):
         return text
     rest = [match[2] for match in matches]
-    if not {row.strip() for row in rest if row.strip()} & {
-        row.strip() for row in original.split("\n")
-    }:
+    known = any(original.has_row(row) for row in rest if row.strip())
+    if numbers[0] != original.first_line and not (known and len(rows) > 1):
         return text
     spaced = all(row.startswith(" ") for row in rest if row.strip())
     return "\n".join(row[spaced:] for row in rest) + "\n"

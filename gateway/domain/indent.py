@@ -77,7 +77,7 @@ def rebase(answer: list[str], original: list[str]) -> Rebased:
     shifted = [home + line[len(base) :] if line.strip() else line for line in answer]
     if _is_slip(answer, shifted, original, base):
         return Rebased(shifted, "indent_shift")
-    return Rebased(answer, done, doubtful=len(base) < len(home))
+    return Rebased(answer, done, doubtful=_stripped(answer) != _stripped(original))
 
 
 def _is_slip(answer: list[str], shifted: list[str], original: list[str], base: str) -> bool:
@@ -86,7 +86,9 @@ def _is_slip(answer: list[str], shifted: list[str], original: list[str], base: s
         return True  # a block that starts at column 0 where every line was indented
     if _stripped(answer) == _stripped(original):
         return False  # nothing but the indentation changed: that was the wish
-    return _agree(shifted, original)
+    old, new = _once(original), _once(shifted)
+    shared = old.keys() & new.keys() - {""}
+    return bool(shared) and all(old[text] == new[text] for text in shared)
 
 
 def _first_line_slipped(answer: list[str], original: list[str], home: str) -> bool:

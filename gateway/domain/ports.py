@@ -1,4 +1,4 @@
-"""What the rooms ask of the outside world: one protocol for each thing that an adapter stands for."""
+"""What the rooms ask of the outside world: one protocol for each thing an adapter stands for."""
 
 from __future__ import annotations
 

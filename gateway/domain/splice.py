@@ -7,31 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.domain import indent, lines
-from gateway.domain.source import SourceFile, Span
-
-
-@dataclass(frozen=True, slots=True)
-class Original:
-    """What is replaced: `selected`, whole lines, and all the text around; `eol` for new lines."""
-
-    selected: str
-    before: str = ""
-    after: str = ""
-    language: str = "plaintext"
-    eol: str = "\n"
-    encoding: str = "utf-8"
-
-    @classmethod
-    def of(cls, file: SourceFile, span: Span) -> Original:
-        """The lines `span` of `file`."""
-        return cls(
-            selected=file.text(span),
-            before=file.before(span),
-            after=file.after(span),
-            language=file.language,
-            eol=file.eol,
-            encoding=file.encoding,
-        )
+from gateway.domain.original import Original
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +33,14 @@ def splice(text: str, original: Original) -> Spliced:
     if not any(row.strip() for row in new):
         return Spliced("")
     blank_edges = _edges(new)
-    first, last = _filled(new)
-    new = new[first:last]
+    new = _core(new)
     cut = _without_context(new, old, original)
     if cut is None:
         return Spliced(text, why="the answer repeats only the text around the selection")
     if cut != new:
         adjusted.append("context_overlap")
-    rebased = indent.rebase(cut, old)
+        blank_edges = _edges(cut)
+    rebased = indent.rebase(_core(cut), old)
     if rebased.adjusted:
         adjusted.append(rebased.adjusted)
     edges = _edges(old)
@@ -126,11 +102,10 @@ def _overlap(new: list[str], old: list[str], before: list[str]) -> int:
 
 def _telling(rows: list[str], base: int) -> bool:
     """Whether repeated lines cannot be part of the new text by chance, as brackets alone could."""
-    filled = [row for row in rows if row.strip()]
-    if len(filled) < 2:
+    if len(rows) < 2:
         return False
-    outside = all(len(indent.leading(row)) < base for row in filled)
-    return outside or any(re.search(r"\w", row) for row in filled)
+    outside = all(len(indent.leading(row)) < base for row in rows if row.strip())
+    return outside or any(re.search(r"\w", row) for row in rows)
 
 
 # ── whitespace ────────────────────────────────────────────────────────────────────────────────────
@@ -140,13 +115,13 @@ def _edges(rows: list[str]) -> tuple[list[str], list[str]]:
     """The blank lines at the start and the end of `rows`: models lose and add them."""
     if not any(row.strip() for row in rows):
         return [], []
-    first, last = _filled(rows)
-    return rows[:first], rows[last:]
-
-
-def _filled(rows: list[str]) -> tuple[int, int]:
     filled = [index for index, row in enumerate(rows) if row.strip()]
-    return filled[0], filled[-1] + 1
+    return rows[: filled[0]], rows[filled[-1] + 1 :]
+
+
+def _core(rows: list[str]) -> list[str]:
+    above, below = _edges(rows)
+    return rows[len(above) : len(rows) - len(below)]
 
 
 def _with_trailing_spaces(new: list[str], old: list[str]) -> list[str]:

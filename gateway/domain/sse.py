@@ -95,6 +95,7 @@ class StreamWatch:
         "finish_reason",
         "malformed",
         "model",
+        "stop_reason",
         "usage",
     )
 
@@ -102,6 +103,7 @@ class StreamWatch:
         self._hide_usage = hide_usage
         self._whole = WholeEvents()
         self.finish_reason = ""
+        self.stop_reason: str | int | None = None
         self.usage: Usage | None = None
         self.model = ""
         self.error: dict[str, Any] | None = None
@@ -164,4 +166,5 @@ class StreamWatch:
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict) and isinstance(choice.get("finish_reason"), str):
                 self.finish_reason = choice["finish_reason"]
+                self.stop_reason = choice.get("stop_reason")
         return not (self._hide_usage and choices == [] and chunk.get("usage"))

@@ -199,12 +199,14 @@ class Attempts:
             raise AttemptFailed(Fault.GARBAGE, "a JSON answer that is no object")
         if answer.get("error") and not answer.get("choices"):
             raise error_in_answer(answer["error"])
+        choice = _first_choice(answer)
         reply = Reply(
             chunks=_once(body),
             stream=False,
             replica=lease.replica.id,
             usage=Usage.read(answer.get("usage")),
-            finish_reason=_finish_reason(answer),
+            finish_reason=str(choice.get("finish_reason") or ""),
+            stop_reason=choice.get("stop_reason"),
             served_model=str(answer.get("model") or ""),
             first_token_seconds=self._clock() - lease.call.received,
             complete=True,
@@ -248,12 +250,12 @@ class Attempts:
         while not watch.done and watch.error is None:
             chunk = await self._next(opened, chunks)
             whole = watch.end() if chunk is None else watch.feed(chunk)
-            reply.usage, reply.finish_reason = watch.usage, watch.finish_reason
+            _note(reply, watch)
             if whole:
                 yield whole
             if chunk is None:
                 break
-        reply.usage, reply.finish_reason = watch.usage, watch.finish_reason
+        _note(reply, watch)
         if watch.error is not None:
             opened.fault = Fault.SERVER_ERROR
             raise StreamTruncated(detail="the replica sent an error event in its stream")
@@ -304,11 +306,18 @@ def error_in_answer(error: Any) -> AttemptFailed:
     return AttemptFailed(fault, f"error {status} inside a 200 answer", status=status, body=body)
 
 
-def _finish_reason(answer: dict[str, Any]) -> str:
+def _note(reply: Reply, watch: StreamWatch) -> None:
+    """What the stream has said of its end so far."""
+    reply.usage = watch.usage
+    reply.finish_reason = watch.finish_reason
+    reply.stop_reason = watch.stop_reason
+
+
+def _first_choice(answer: dict[str, Any]) -> dict[str, Any]:
     choices = answer.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], dict):
-        return str(choices[0].get("finish_reason") or "")
-    return ""
+        return choices[0]
+    return {}
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:

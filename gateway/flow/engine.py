@@ -153,7 +153,8 @@ def _rejected(failed: AttemptFailed, replica: Replica | None) -> RejectedByRepli
     except orjson.JSONDecodeError:
         answer = None
     if isinstance(answer, dict):
-        error = answer.get("error") if isinstance(answer.get("error"), dict) else answer
+        inner = answer.get("error")
+        error = inner if isinstance(inner, dict) else answer
         message, param = error.get("message"), error.get("param")
     text = message if isinstance(message, str) and message else RejectedByReplica.default_public
     if replica is not None and replica.api_key:

@@ -45,12 +45,15 @@ def _keys(settings: Settings) -> str:
 
 def _lines_to_try(settings: Settings, url: str, model: str) -> list[str]:
     key = " -H 'Authorization: Bearer <key>'" if settings.keys_configured else ""
-    chat = (
-        '{"model": "%s", "stream": true, "max_tokens": 64, "messages": '
-        '[{"role": "user", "content": "Say hello."}]}' % model
-    )
-    explain = '{"file": {"path": "mean.py", "content": %s}}' % json.dumps(_SOURCE)
+    chat = {
+        "model": model,
+        "stream": True,
+        "max_tokens": 64,
+        "messages": [{"role": "user", "content": "Say hello."}],
+    }
+    explain = {"file": {"path": "mean.py", "content": _SOURCE}}
     return [
-        f"  curl -N {url}{path}{key} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
+        f"  curl -N {url}{path}{key} -H 'Content-Type: application/json' "
+        f"-d {shlex.quote(json.dumps(body))}"
         for path, body in (("/v1/chat/completions", chat), ("/api/ai/explain", explain))
     ]

@@ -46,5 +46,5 @@ def call_of(request: Request, endpoint: Endpoint, total: float) -> Call:
 
 
 def timeout_of(request: Request) -> float | None:
-    """Seconds that the client grants, from X-Request-Timeout. InvalidRequest when it is no number."""
+    """Seconds that the client grants, from X-Request-Timeout; InvalidRequest if it is no number."""
     return client_timeout(request.headers.get("x-request-timeout"))

@@ -1,4 +1,4 @@
-"""What every request passes first: an id, a limit of bytes, and a last net for errors. Pure ASGI."""
+"""What every request passes first: an id, a limit of bytes, and a last net for errors. All ASGI."""
 
 from __future__ import annotations
 

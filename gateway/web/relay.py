@@ -1,4 +1,4 @@
-"""Room 7: a Reply becomes HTTP. Whole SSE events pass as they come; whoever leaves, ends the call."""
+"""Room 7: a Reply becomes HTTP. Whole SSE events pass as they come; who leaves ends the call."""
 
 from __future__ import annotations
 

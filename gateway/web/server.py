@@ -1,4 +1,4 @@
-"""Serves a gateway over HTTP until it is told to stop: sockets, workers, the banner, graceful shutdown."""
+"""Serves a gateway over HTTP until it is told to stop: sockets, workers, graceful shutdown."""
 
 from __future__ import annotations
 
@@ -82,10 +82,10 @@ def serve(settings: Settings) -> int:
         config = _uvicorn_config(settings, fleet)
         port = listener.getsockname()[1]
         threading.Thread(target=_announce, args=(settings, fleet, port), daemon=True).start()
-        server = uvicorn.Server(config)
         if settings.server.workers > 1:
-            Multiprocess(config, target=server.run, sockets=[listener]).run()
+            Multiprocess(config, sockets=[listener]).run()
             return 0
+        server = uvicorn.Server(config)
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
         return 0 if server.started else 1

@@ -1,0 +1,98 @@
+"""Turns the chain of config/policies.yaml into policies, or into all that is wrong with it."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from gateway.adapters.policy_shelf import Shelf, Unusable
+from gateway.domain.document import ConfigError, Problem, did_you_mean
+from gateway.domain.policy import MOMENTS, Link, Policy, Tools, When
+from gateway.settings.policies import PolicyEntry
+
+
+def load(
+    entries: Sequence[PolicyEntry],
+    folder: Path,
+    tools: Tools,
+    *,
+    file: str = "config/policies.yaml",
+) -> list[Link]:
+    """The chain in its order, each policy built with its settings and a log of its own; files are
+    read anew each time. ConfigError with everything that is wrong, at the line of its entry."""
+    shelf = Shelf(folder)
+    links: list[Link] = []
+    problems: list[Problem] = []
+    used: Counter[str] = Counter()
+    for entry in entries:
+        used[entry.use] += 1
+        name = entry.use if used[entry.use] == 1 else f"{entry.use}#{used[entry.use]}"
+        try:
+            links.append(_link(entry, name, shelf, tools))
+        except Unusable as error:
+            problems += [Problem(file, entry.line, says, fix) for says, fix in error.faults]
+    if problems:
+        raise ConfigError(problems)
+    return links
+
+
+def available(folder: Path) -> tuple[str, ...]:
+    """What `use:` can say without a dot, sorted: files of the folder, installed entry points."""
+    return Shelf(folder).names()
+
+
+def _link(entry: PolicyEntry, name: str, shelf: Shelf, tools: Tools) -> Link:
+    cls = shelf.find(entry.use)
+    _check_moments(cls)
+    policy = _build(cls, entry, replace(tools, log=tools.log.getChild(name)))
+    when = When(entry.when.models, entry.when.teams, entry.when.paths)
+    return Link(policy, name, when, entry.on_error, entry.mode)
+
+
+def _check_moments(cls: type[Policy]) -> None:
+    overridden = [moment for moment in MOMENTS if cls.overrides(moment)]
+    if not overridden:
+        message = f"{cls.__name__} has none of before, during, after: it would do nothing"
+        raise Unusable((message, "add `async def before(self, call)`, or another of them"))
+    faults = [
+        (f"{cls.__name__}.{moment} does not say async", f"write `async def {moment}(self, …)`")
+        for moment in overridden
+        if not inspect.iscoroutinefunction(getattr(cls, moment))
+    ]
+    if faults:
+        raise Unusable(*faults)
+
+
+def _build(cls: type[Policy], entry: PolicyEntry, tools: Tools) -> Policy:
+    try:
+        policy = cls(cls.Settings.model_validate(entry.settings), tools)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        raise Unusable(*(_fault(cls, entry.use, each) for each in details)) from None
+    except Exception as error:  # the edge: the policy's own constructor
+        message = f"{entry.use} cannot be built: {type(error).__name__}: {error}"
+        raise Unusable((message, "see what its file says of `with:`")) from None
+    if type(policy.window) is not int or policy.window < 0:
+        message = f"{entry.use}: window must be a whole number from 0, not {policy.window!r}"
+        raise Unusable((message, "set `window` to the characters to hold back on a stream"))
+    return policy
+
+
+def _fault(cls: type[Policy], use: str, error: ErrorDetails) -> tuple[str, str]:
+    fields = cls.Settings.model_fields
+    where = ".".join(["with", *(str(step) for step in error["loc"])])
+    first = str(error["loc"][0]) if error["loc"] else ""
+    if error["type"] == "extra_forbidden":
+        top = len(error["loc"]) == 1
+        fix = did_you_mean(first, fields) if top else "see what its file says of `with:`"
+        return f"{use}: unknown key {where!r}", fix
+    about = (fields[first].description or "") if first in fields else ""
+    if error["type"] == "missing":
+        return f"{use}: {where} is missing", f"{first}: {about}" if about else f"add `{first}:`"
+    return f"{use}: {where}: {error['msg'].removeprefix('Value error, ')}", about

@@ -1,0 +1,179 @@
+"""What happens to a call, told as metrics, spans and a log line. Satisfies `ports.Telemetry`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from opentelemetry.trace import SpanContext
+
+from gateway.adapters.logs import log_request
+from gateway.adapters.meters import Meters
+from gateway.adapters.spans import AttemptTrace, CallTrace, parse_traceparent, traceparent
+from gateway.adapters.traces import Traces, TraceSettings
+from gateway.domain import genai, metrics
+from gateway.domain.call import Attempt, Call, Outcome
+from gateway.domain.metrics import Names
+from gateway.domain.ports import Replica
+from gateway.domain.retry import Fault
+
+_RESULTS = frozenset(fault.value for fault in Fault) | {"ok", "cancelled"}
+
+
+@dataclass(slots=True)
+class _Open:
+    """What is kept of a call between its start and its end. It holds the call itself, so that the
+    address under which it is filed is not used again."""
+
+    call: Call
+    model: str
+    parent: SpanContext | None
+    trace: CallTrace | None
+    probe: Probe | None = None
+    fault: str = ""
+
+
+class Telemetry:
+    """One for each process, kept across reloads of the configuration: counters only ever grow.
+
+    `clock` is the one that stamped `call.received`. Calls are told apart as objects, not by id:
+    two clients may send the same request id.
+    """
+
+    def __init__(
+        self,
+        settings: TraceSettings,
+        known_models: Callable[[], Collection[str]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._known_models = known_models
+        self._meters = Meters()
+        self._traces = Traces(settings, clock)
+        self._open: dict[int, _Open] = {}
+        self._routes = Names(64)
+        self._teams = Names(50)
+        self._replicas = Names(256)
+        self._policies = Names(100)
+        self._decisions = Names(16)
+
+    def started(self, call: Call) -> None:
+        """A call comes in."""
+        model = self._model(call)
+        parent = parse_traceparent(call.traceparent)
+        trace = self._traces.begin(call, parent)
+        self._open[id(call)] = _Open(call, model, parent, trace)
+        self._meters.add(metrics.INFLIGHT, 1, model)
+
+    def verdict(self, call: Call, policy: str, decision: str, seconds: float) -> None:
+        """A policy has decided, after `seconds`."""
+        names = (self._policies.label(policy), self._decisions.label(decision))
+        self._meters.add(metrics.POLICY_DECISIONS, 1, *names)
+        kept = self._open.get(id(call))
+        if kept is not None and kept.trace is not None:
+            kept.trace.verdict(policy, decision, seconds)
+
+    def attempt(self, call: Call, replica: Replica, number: int) -> Probe:
+        """An attempt begins; `number` counts from 1."""
+        kept = self._open.get(id(call))
+        if kept is None:
+            return Probe(self, None, replica, None)
+        self._move(kept)
+        if number > 1:
+            self._meters.add(metrics.RETRIES, 1, kept.fault or metrics.OTHER)
+        span = kept.trace.attempt(replica, number) if kept.trace else None
+        kept.probe = Probe(self, kept, replica, span)
+        return kept.probe
+
+    def settled(self, call: Call, outcome: Outcome) -> None:
+        """The end of a call. A second one, or one without `started`, does nothing."""
+        kept = self._open.pop(id(call), None)
+        if kept is None:
+            return
+        if kept.probe is not None:
+            kept.probe.abandon(outcome.kind.value)
+        self._measure(call, outcome, kept)
+        if kept.trace is not None:
+            kept.trace.finish(outcome)
+        log_request(call, outcome, kept.trace.context if kept.trace else kept.parent)
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """The page of /metrics in the format that `accept` asks for, and its content type."""
+        return self._meters.render(accept)
+
+    async def aclose(self) -> None:
+        """Send the last spans; at most 3 s."""
+        await self._traces.aclose()
+
+    def attempted(self, replica: Replica, result: str) -> None:
+        """For probes: one attempt is over."""
+        outcome = result if result in _RESULTS else metrics.OTHER
+        self._meters.add(metrics.ATTEMPTS, 1, self._replicas.label(replica.id), outcome)
+
+    def _move(self, kept: _Open) -> None:
+        """A policy, or an /api/ai/* route, may have chosen the model after the call came in."""
+        model = self._model(kept.call)
+        if model != kept.model:
+            self._meters.add(metrics.INFLIGHT, -1, kept.model)
+            self._meters.add(metrics.INFLIGHT, 1, model)
+            kept.model = model
+
+    def _measure(self, call: Call, outcome: Outcome, kept: _Open) -> None:
+        meters, model = self._meters, self._model(call)
+        route, team = self._routes.label(call.route), self._teams.label(call.caller.team)
+        meters.add(metrics.INFLIGHT, -1, kept.model)
+        meters.add(metrics.REQUESTS, 1, route, model, team, outcome.kind.value)
+        meters.observe(metrics.DURATION, outcome.seconds, route, model)
+        if outcome.attempts or outcome.queue_seconds > 0:
+            meters.observe(metrics.QUEUE_WAIT, outcome.queue_seconds, model)
+        names = (call.endpoint.operation, genai.PROVIDER, model)
+        if call.stream and outcome.first_token_seconds is not None:
+            meters.observe(metrics.FIRST_TOKEN, outcome.first_token_seconds, *names)
+        if (usage := outcome.usage) is not None:
+            meters.add(metrics.INPUT_TOKENS, max(0, usage.prompt), *names)
+            meters.add(metrics.OUTPUT_TOKENS, max(0, usage.completion), *names)
+            meters.add(metrics.CACHED_TOKENS, max(0, usage.cached), *names)
+
+    def _model(self, call: Call) -> str:
+        return call.model if call.model in self._known_models() else metrics.OTHER
+
+
+class Probe:
+    """Watches one attempt, for the engine."""
+
+    __slots__ = ("_done", "_kept", "_replica", "_span", "_telemetry")
+
+    def __init__(
+        self, telemetry: Telemetry, kept: _Open | None, replica: Replica, span: AttemptTrace | None
+    ) -> None:
+        self._telemetry = telemetry
+        self._kept = kept
+        self._replica = replica
+        self._span = span
+        self._done = False
+
+    @property
+    def traceparent(self) -> str | None:
+        """The header for the replica: the attempt's own span, or, where nothing is traced here,
+        what the client sent, if it was well-formed."""
+        if self._span is not None:
+            return self._span.traceparent
+        parent = self._kept.parent if self._kept else None
+        return traceparent(parent) if parent else None
+
+    def end(self, attempt: Attempt) -> None:
+        """The attempt's result is known: once."""
+        if self._done:
+            return
+        self._done = True
+        self._telemetry.attempted(self._replica, attempt.result)
+        if self._kept is not None and attempt.result != "ok":
+            self._kept.fault = attempt.result if attempt.result in _RESULTS else metrics.OTHER
+        if self._span is not None:
+            self._span.end(attempt)
+
+    def abandon(self, outcome: str) -> None:
+        """The call is over before the result was known."""
+        if not self._done:
+            self._done = True
+            self._telemetry.attempted(self._replica, outcome)

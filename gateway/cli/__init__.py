@@ -1,0 +1,37 @@
+"""The command line: `gateway serve`, `gateway check`, `gateway keys`.
+
+Commands import what they need when they run: `gateway --help` should not wait for the rest.
+"""
+
+from __future__ import annotations
+
+import click
+
+import gateway
+from gateway.cli.check import check
+from gateway.cli.keys import keys
+from gateway.cli.serve import serve
+
+
+def _show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        click.echo(f"gateway {gateway.__version__}")
+        context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def main() -> None:
+    """The gateway in front of your own vLLM replicas."""
+
+
+main.add_command(serve)
+main.add_command(check)
+main.add_command(keys)

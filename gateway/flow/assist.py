@@ -1,0 +1,172 @@
+"""The room in front of /api/ai/*: a question about code becomes a chat call, its answer an explanation or a diff."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gateway.client import Completion, chat, chat_stream, completion
+from gateway.domain.budget import explain_reserve, rewrite_reserve
+from gateway.domain.call import Call, Reply
+from gateway.domain.errors import InvalidRequest, LLMError
+from gateway.domain.ports import Answers, Prompts, Tokens
+from gateway.flow.context import Context, ContextBuilder, Reserve, messages_of
+from gateway.flow.results import context_report, explanation, rewriting
+from gateway.flow.task import Task
+from gateway.flow.unmarking import Unmarking
+
+Action = Literal["explain", "rewrite"]
+Event = tuple[Literal["context", "delta", "result"], dict[str, Any]]
+
+
+class UnfitPrompt(InvalidRequest):
+    """A prompt that exists, but not for this or not at this version."""
+
+    status = 422
+    code = "unknown_prompt"
+
+
+@dataclass(frozen=True, slots=True)
+class AssistLimits:
+    """`model` answers when a request names none (None: the first there is); tokens of an answer."""
+
+    model: str | None = None
+    explain_tokens: int = 1024
+    rewrite_tokens: int = 4096
+
+
+@dataclass(slots=True)
+class Job:
+    """One request on its way: `task` and `context` are there once the caller is known."""
+
+    action: Action
+    read: Callable[[], Task]
+    call: Call
+    task: Task = field(init=False)
+    context: Context = field(init=False)
+    reply: Reply | None = None
+
+
+class Assist:
+    """Answers over the same pipeline as /v1: keys, policies, slots, retries and telemetry hold."""
+
+    def __init__(
+        self,
+        answers: Answers,
+        prompts: Prompts,
+        tokens: Tokens,
+        *,
+        models: Callable[[], tuple[str, ...]],
+        limits: AssistLimits,
+    ) -> None:
+        self._answers = answers
+        self._prompts = prompts
+        self._builder = ContextBuilder(prompts, tokens)
+        self._models = models
+        self._limits = limits
+
+    async def answer(self, job: Job) -> dict[str, Any]:
+        """The whole result. `job.read` is called once the caller is known; what it raises, and any
+        GatewayError of the pipeline, comes out."""
+        said = await chat(
+            self._answers, (), model="", call=job.call, prepare=self._prepare(job), on_open=_keep(job)
+        )
+        return self._result(job, said)
+
+    async def stream(self, job: Job) -> AsyncGenerator[Event]:
+        """`context` as soon as a replica has begun, `delta`s of text, and the one authoritative
+        `result`. Close it to stop the model."""
+        pieces = chat_stream(
+            self._answers, (), model="", call=job.call, prepare=self._prepare(job), on_open=_keep(job)
+        )
+        said: list[str] = []
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if not said:
+                    yield "context", context_report(job.context)
+                    unmarking = Unmarking(job.context.rendered.prefill or "")
+                said.append(piece)
+                if text := unmarking.feed(piece):
+                    yield "delta", {"text": text}
+        if not said:
+            yield "context", context_report(job.context)
+        elif text := unmarking.end():
+            yield "delta", {"text": text}
+        assert job.reply is not None  # the stream has come to its end
+        yield "result", self._result(job, completion(job.reply, "".join(said)))
+
+    def _prepare(self, job: Job) -> Callable[[Call], Awaitable[None]]:
+        async def prepare(call: Call) -> None:
+            job.task = task = job.read()
+            self._check_prompt(job)
+            call.model = model = self._model(task)
+            reserve = self._reserve(job.action, task)
+            job.context = await self._builder.build(task.question, model, reserve)
+            call.prompt = job.context.rendered.ref
+            call.body = body_of(job.context, model, stream=call.stream)
+
+        return prepare
+
+    def _check_prompt(self, job: Job) -> None:
+        """Only a prompt made for rewriting can be read as a rewrite, and the other way round."""
+        name, wanted = job.task.question.prompt, job.task.prompt_version
+        prompt = self._prompts.get(name)
+        if (prompt.output.get("kind") == "rewrite") != (job.action == "rewrite"):
+            raise UnfitPrompt(
+                f"The prompt {name} cannot be used to {job.action}; leave prompt.name out, or name "
+                f"one whose front matter fits.",
+                param="prompt.name",
+            )
+        if wanted is not None and wanted != prompt.ref.version:
+            raise UnfitPrompt(
+                f"The prompt {name} is here at version {prompt.ref.version}, not {wanted}; leave "
+                "prompt.version out, or send that.",
+                param="prompt.version",
+            )
+
+    def _model(self, task: Task) -> str:
+        prompt = self._prompts.get(task.question.prompt)
+        model = task.model or prompt.model or self._limits.model
+        if model:
+            return model
+        models = self._models()
+        if not models:
+            raise LLMError(detail="no model is known yet: no replica has answered", retry_after=2.0)
+        return models[0]
+
+    def _reserve(self, action: Action, task: Task) -> Reserve:
+        ours = self._limits.rewrite_tokens if action == "rewrite" else self._limits.explain_tokens
+        limit = min(task.max_tokens or ours, ours)
+        if action == "explain":
+            return lambda window, selection: explain_reserve(window, limit)
+        if task.max_tokens is not None:
+            return lambda window, selection: limit
+        return lambda window, selection: rewrite_reserve(selection, limit)
+
+    def _result(self, job: Job, said: Completion) -> dict[str, Any]:
+        text = self._prompts.restore(said.text)
+        make = rewriting if job.action == "rewrite" else explanation
+        return make(job.call, job.task, job.context, said, text)
+
+
+def _keep(job: Job) -> Callable[[Reply], None]:
+    def keep(reply: Reply) -> None:
+        job.reply = reply
+
+    return keep
+
+
+def body_of(context: Context, model: str, *, stream: bool) -> dict[str, Any]:
+    """The chat request: the prompt's own parameters, and the answer bounded by what is reserved."""
+    rendered = context.rendered
+    body: dict[str, Any] = {**rendered.params, "model": model, "stream": stream}
+    body["messages"] = messages_of(rendered)
+    most = body.get("max_tokens") or context.fitted.budget.reserve
+    body["max_tokens"] = min(most, context.fitted.budget.reserve)
+    if rendered.stop:
+        body["stop"] = list(rendered.stop)
+    if rendered.prefill is not None:
+        body |= {"continue_final_message": True, "add_generation_prompt": False}
+    return body

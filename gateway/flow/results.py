@@ -1,0 +1,142 @@
+"""What /api/ai/* answers: an explanation or a rewrite as plain JSON values, with the context report."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from typing import Any
+
+from gateway.client import Completion
+from gateway.domain.answer import Answer, Original, Protocol, Resolution, resolve
+from gateway.domain.call import Call
+from gateway.domain.context import Entry
+from gateway.domain.diff import Comparison, compare
+from gateway.domain.source import Selection
+from gateway.flow.context import Context
+from gateway.flow.task import Task
+
+JSON = dict[str, Any]
+
+
+def explanation(call: Call, task: Task, context: Context, said: Completion, text: str) -> JSON:
+    """The answer of `explain`: Markdown, which lines it is about, and how it came to be."""
+    warnings = _warnings(task, context)
+    if said.finish_reason == "length":
+        why = "The model reached its limit of output tokens; the explanation ends early."
+        warnings.append({"code": "truncated", "message": why})
+    return {
+        "id": call.id,
+        "explanation": text.strip(),
+        "range": _range(task),
+        "warnings": warnings,
+        **_provenance(call, context, said),
+    }
+
+
+def rewriting(call: Call, task: Task, context: Context, said: Completion, text: str) -> JSON:
+    """The answer of `rewrite`: a status and, when something changed, the diff that makes it so."""
+    material, rendered = task.question.material, context.rendered
+    file, span = material.file, material.span
+    protocol = Protocol(
+        tag=rendered.tag or "rewritten",
+        prefill=rendered.prefill or "",
+        echoes=tuple(tag + rendered.suffix for tag in ("selected", "selection")),
+    )
+    answer = Answer(text, said.finish_reason, said.stop_reason)
+    resolution = resolve(answer, Original.of(file, span), protocol)
+    after = file.content
+    if resolution.status == "changed":
+        after = file.replace(span, resolution.text)
+    comparison = compare(file.path, file.content, after, context=task.diff_context)
+    return {
+        "id": call.id,
+        "status": resolution.status,
+        "text": resolution.text,
+        "range": _range(task),
+        **_changes(task, resolution, comparison),
+        "base_sha256": file.sha256,
+        "result_sha256": hashlib.sha256(after).hexdigest(),
+        "newline": file.newline,
+        "adjusted": list(resolution.adjusted),
+        "notes": resolution.notes,
+        "warnings": _warnings(task, context) + [asdict(remark) for remark in resolution.warnings],
+        **_provenance(call, context, said),
+    }
+
+
+def _changes(task: Task, resolution: Resolution, comparison: Comparison) -> JSON:
+    edits = []
+    if comparison.diff:
+        edits = [{"range": _range(task), "new_text": resolution.text}]
+    encoding = task.question.material.file.encoding
+    return {
+        "diff": comparison.diff.decode(encoding),
+        "hunks": [asdict(hunk) for hunk in comparison.hunks],
+        "edits": edits,
+    }
+
+
+def context_report(context: Context) -> JSON:
+    """What went into the prompt, what was cut, and why; all numbers are tokens."""
+    report = context.fitted.report
+    return {
+        "window": report.window,
+        "reserved_output": report.reserved_output,
+        "used": report.used,
+        "exact": context.exact,
+        "items": [_entry(entry) for entry in report.items],
+    }
+
+
+def _entry(entry: Entry) -> JSON:
+    shown = asdict(entry)
+    if entry.range is None:
+        del shown["range"]
+    else:
+        first, end = entry.range
+        shown["range"] = {"start": _at(first, 0), "end": _at(end, 0)}
+    if not entry.path:
+        del shown["path"]
+    return shown
+
+
+def _provenance(call: Call, context: Context, said: Completion) -> JSON:
+    """Who answered, at which cost, on which prompt."""
+    usage, ref = said.usage, context.rendered.ref
+    counted = usage and {
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.completion,
+        "cached_tokens": usage.cached,
+    }
+    return {
+        "model": call.model,
+        "served_model": said.model,
+        "replica": said.replica,
+        "finish_reason": said.finish_reason,
+        "attempts": said.attempts,
+        "usage": counted,
+        "prompt": {"name": ref.name, "version": ref.version, "sha": ref.sha},
+        "context": context_report(context),
+    }
+
+
+def _warnings(task: Task, context: Context) -> list[JSON]:
+    found = [asdict(remark) for remark in task.remarks]
+    if not context.exact:
+        why = "No replica could be asked to count tokens; the context was fitted by an estimate."
+        found.append({"code": "estimated_tokens", "message": why})
+    return found
+
+
+def _range(task: Task) -> JSON:
+    """The whole lines that the answer is about, as the client counts positions."""
+    material = task.question.material
+    found: Selection = material.file.selection(material.span, task.units)
+    return {
+        "start": _at(found.start.line, found.start.character),
+        "end": _at(found.end.line, found.end.character),
+    }
+
+
+def _at(line: int, character: int) -> JSON:
+    return {"line": line, "character": character}

@@ -1,0 +1,33 @@
+"""What is asked of the assist room: a Question about code, and the Task around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.domain.answer import Remark
+from gateway.domain.material import Material
+from gateway.domain.source import PositionEncoding
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The material, and the name of the prompt that puts it into words."""
+
+    material: Material
+    prompt: str
+    answer_language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One request to /api/ai/*, read and checked. `units` are those of the client's positions;
+    `max_tokens` bounds the answer, None for the gateway's own bound; `remarks` is what the client
+    should know about its request."""
+
+    question: Question
+    model: str | None = None
+    prompt_version: str | None = None
+    units: PositionEncoding = "utf-16"
+    diff_context: int = 3
+    max_tokens: int | None = None
+    remarks: tuple[Remark, ...] = ()

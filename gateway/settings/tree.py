@@ -1,0 +1,246 @@
+"""The tree of settings: every name, default, range and unit. Times in seconds, sizes in bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from gateway.domain.document import Problem
+from gateway.settings.paths import Paths
+from gateway.settings.policies import PolicyEntry
+from gateway.settings.teams import Team
+
+DEFAULT_UPSTREAM = "http://localhost:8001/v1"
+
+
+def http_url(value: str) -> str:
+    """An http(s) URL with a host and no user, query or fragment, its last slash cut off.
+    ValueError says what is wrong, without the value (it may hold a password)."""
+    try:
+        parts = urlsplit(value.strip())
+        port = parts.port
+    except ValueError:
+        raise ValueError("not a URL: the host or the port makes no sense") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise ValueError("not a URL that starts with http:// or https:// and a host")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("a URL here has no user, password, query or fragment")
+    return value.strip().rstrip("/")
+
+
+def _upstream_url(value: str) -> str:
+    url = http_url(value)
+    if not urlsplit(url).path:
+        raise ValueError(f"has no path; vLLM's API is under /v1: {url}/v1")
+    return url
+
+
+Url = Annotated[str, AfterValidator(http_url)]
+UpstreamUrl = Annotated[str, AfterValidator(_upstream_url)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Wait = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """One group of settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Server(Section):
+    """Where the gateway listens, and what it takes in."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on")
+    port: int = Field(default=8000, ge=0, le=65535, description="TCP port; 0 takes any free one")
+    workers: int = Field(default=1, ge=1, le=256, description="processes")
+    max_body_bytes: int = Field(default=33_554_432, ge=1024, description="bytes of a request body")
+    shutdown_grace_s: Wait = Field(
+        default=30.0, description="seconds for running requests to finish"
+    )
+
+
+class Upstream(Section):
+    """The one vLLM of a gateway without litellm_config.yaml: from the environment only."""
+
+    base_url: UpstreamUrl | None = Field(default=None, description="VLLM_BASE_URL: a vLLM's …/v1")
+    api_key: SecretStr | None = Field(
+        default=None, description="VLLM_API_KEY: the key vLLM asks for"
+    )
+
+    @property
+    def configured(self) -> bool:
+        """Whether either variable is set."""
+        return self.base_url is not None or self.api_key is not None
+
+    @property
+    def url(self) -> str:
+        """VLLM_BASE_URL, or its default."""
+        return self.base_url or DEFAULT_UPSTREAM
+
+
+class Timeouts(Section):
+    """How long a replica may take; the first that passes ends the attempt or the call."""
+
+    connect_s: Seconds = Field(default=5.0, description="seconds to open a connection")
+    first_token_s: Seconds = Field(
+        default=60.0, description="seconds until the first piece of an answer"
+    )
+    idle_s: Seconds = Field(default=60.0, description="seconds between two pieces of a stream")
+    total_s: Seconds = Field(
+        default=60.0, description="seconds for a whole answer, retries included"
+    )
+    stream_total_s: Seconds = Field(default=600.0, description="seconds for a whole stream")
+
+
+class Retries(Section):
+    """Another attempt after connection errors, 5xx and timeouts; never after a 4xx."""
+
+    limit: int = Field(default=3, ge=0, le=3, description="attempts on top of the first, 0 to 3")
+    backoff_s: tuple[Wait, ...] = Field(
+        default=(1.0, 2.0, 3.0),
+        min_length=1,
+        description="seconds before each, on the same replica",
+    )
+    jitter: Share = Field(default=0.1, description="spread of those seconds: 0.1 is ± 10 %")
+
+
+class Queue(Section):
+    """What happens when every replica of a model is busy."""
+
+    slots_per_replica: int = Field(
+        default=64, ge=1, description="calls at once, where no max_parallel_requests is set"
+    )
+    size: int = Field(default=256, ge=0, description="calls that may wait, for each model")
+    wait_s: Wait = Field(default=30.0, description="seconds that a call may wait")
+
+
+class Assist(Section):
+    """The code assistant, /api/ai/*."""
+
+    model: str | None = Field(
+        default=None, min_length=1, description="its model; null is the first one"
+    )
+    explain_max_tokens: int = Field(default=1024, ge=1, description="tokens of an explanation")
+    rewrite_max_tokens: int = Field(default=4096, ge=1, description="tokens of a rewrite")
+    tokenizers: dict[str, Path] = Field(
+        default_factory=dict, description="model: tokenizer.json, from the folder of this file"
+    )
+
+
+class Telemetry(Section):
+    """Traces and logs."""
+
+    otlp_endpoint: Url | None = Field(
+        default=None, description="base URL of an OTLP/HTTP collector; null sends no traces"
+    )
+    service_name: str = Field(
+        default="vllm-gateway", min_length=1, description="its name on traces"
+    )
+    console: bool = Field(default=False, description="print spans on stderr")
+    sample_ratio: Share = Field(default=1.0, description="share of calls traced, 0 to 1")
+    log_format: Literal["auto", "json", "pretty"] = Field(
+        default="auto", description="auto: pretty on a terminal, else json"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error"
+    )
+
+
+class Embedded(Section):
+    """The small built-in model that answers when no other is configured."""
+
+    context_tokens: int = Field(default=4096, ge=256, le=8192, description="tokens of its window")
+    threads: int = Field(default=1, ge=1, le=256, description="CPU threads")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value came from: a file and its line, an environment variable, an option."""
+
+    file: str
+    line: int = 0
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. Plain keys are in here only as `upstream.api_key`, hidden."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    server: Server = Server()
+    upstream: Upstream = Upstream()
+    timeouts: Timeouts = Timeouts()
+    retries: Retries = Retries()
+    queue: Queue = Queue()
+    assist: Assist = Assist()
+    telemetry: Telemetry = Telemetry()
+    embedded: Embedded = Embedded()
+    teams: tuple[Team, ...] = ()
+    policies: tuple[PolicyEntry, ...] = ()
+    paths: Paths = Field(default_factory=Paths)
+
+    _origins: Mapping[tuple[str, str], Place] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """`Settings(...)` takes what it is given and no more: only `load` reads the world."""
+        return (init_settings,)
+
+    @property
+    def keys_configured(self) -> bool:
+        """Whether calls need a key."""
+        return any(team.keys for team in self.teams)
+
+    def origin(self, section: str, name: str) -> Place:
+        """Where the value of a setting came from; its own dotted name for a default."""
+        return self._origins.get((section, name), Place(f"{section}.{name}"))
+
+    def exposure_problem(self) -> Problem | None:
+        """What is wrong with serving as set: reachable from outside with no key asked for."""
+        if self.keys_configured or is_loopback(self.server.host):
+            return None
+        place = self.origin("server", "host")
+        return Problem(
+            place.file,
+            place.line,
+            f"{self.server.host} can be reached from other machines, and no keys are configured",
+            "make one with `gateway keys create --team NAME` and paste what it prints into "
+            f"{self.paths.config_dir / 'teams.yaml'}, or serve on this machine alone: "
+            "--host 127.0.0.1",
+        )
+
+
+# The sections that config/gateway.yaml and GATEWAY_* may set.
+SECTIONS: dict[str, type[Section]] = {
+    "server": Server,
+    "timeouts": Timeouts,
+    "retries": Retries,
+    "queue": Queue,
+    "assist": Assist,
+    "telemetry": Telemetry,
+    "embedded": Embedded,
+}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`. A name other than localhost counts as open."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

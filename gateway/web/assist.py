@@ -1,0 +1,130 @@
+"""/api/ai/explain and /api/ai/rewrite, each also as /stream: one route table over the assist room."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from gateway.domain.body import parse
+from gateway.domain.call import Reply
+from gateway.domain.endpoints import CHAT
+from gateway.domain.limits import Timeouts
+from gateway.domain.sse import DONE, encode
+from gateway.flow.assist import Action, Assist, Event, Job
+from gateway.flow.task import Task
+from gateway.web.assist_request import AssistRequest, read_request, task_of
+from gateway.web.door import call_of, timeout_of
+from gateway.web.relay import Relay
+
+_ACTIONS: tuple[tuple[Action, str], ...] = (
+    ("explain", "Explain code"),
+    ("rewrite", "Rewrite code: the new text, and a diff that `git apply` accepts"),
+)
+
+
+def routes(assist: Assist, timeouts: Timeouts) -> APIRouter:
+    """All `/api/ai/*` routes."""
+    api = APIRouter(prefix="/api/ai", tags=["code assistance"])
+
+    def add(action: Action, summary: str, *, stream: bool) -> None:
+        async def handle(request: Request) -> Response:
+            raw = await request.body()
+            job = _job(request, raw, action, timeouts.stream_total if stream else timeouts.total)
+            opening = _streamed if stream else _plain
+            return Relay(lambda: opening(assist, job), job.call.id)
+
+        api.add_api_route(
+            f"/{action}/stream" if stream else f"/{action}",
+            handle,
+            methods=["POST"],
+            name=f"{action}.stream" if stream else action,
+            summary=f"{summary}, as server-sent events" if stream else summary,
+            response_class=Response,
+            openapi_extra=_schema(),
+        )
+
+    for action, summary in _ACTIONS:
+        add(action, summary, stream=False)
+        add(action, summary, stream=True)
+    return api
+
+
+def _job(request: Request, raw: bytes, action: Action, allowed: float) -> Job:
+    call = call_of(request, CHAT, allowed)
+
+    def read() -> Task:
+        asked = read_request(parse(raw), action)
+        limits = [allowed, asked.options.timeout_s, timeout_of(request)]
+        call.deadline = call.received + min(limit for limit in limits if limit is not None)
+        return task_of(asked, action)
+
+    return Job(action, read, call)
+
+
+@asynccontextmanager
+async def _plain(assist: Assist, job: Job) -> AsyncIterator[Reply]:
+    body = orjson.dumps(await assist.answer(job))
+    yield _reply(job, _once(body), stream=False)
+
+
+@asynccontextmanager
+async def _streamed(assist: Assist, job: Job) -> AsyncIterator[Reply]:
+    async with aclosing(assist.stream(job)) as events:
+        # What goes wrong before the first event is still a status, not an event.
+        first = await anext(events)
+        yield _reply(job, _encoded(job, first, events), stream=True)
+
+
+def _reply(job: Job, chunks: AsyncIterator[bytes], *, stream: bool) -> Reply:
+    assert job.reply is not None  # the replica has answered by now
+    return Reply(chunks, stream, job.reply.replica, job.reply.attempts)
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+async def _encoded(job: Job, first: Event, events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+    yield _event(job, first)
+    async for event in events:
+        yield _event(job, event)
+    yield DONE
+
+
+def _event(job: Job, event: Event) -> bytes:
+    name, said = event
+    if name == "delta" and job.action == "explain":
+        said = _chunk(job, said["text"])
+    return encode(orjson.dumps(said), name)
+
+
+def _chunk(job: Job, text: str) -> dict[str, Any]:
+    """An explanation's text in the shape of OpenAI's chat chunks."""
+    delta = {"index": 0, "delta": {"content": text}, "finish_reason": None}
+    kind = "chat.completion.chunk"
+    return {"id": job.call.id, "object": kind, "model": job.call.model, "choices": [delta]}
+
+
+def _schema() -> dict[str, Any]:
+    schema = AssistRequest.model_json_schema()
+    inlined = _inlined(schema, schema.pop("$defs"))
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": inlined}}}
+    }
+
+
+def _inlined(node: Any, definitions: dict[str, Any]) -> Any:
+    """`node` with each `$ref` replaced by what it stands for: OpenAPI looks for those elsewhere."""
+    if isinstance(node, list):
+        return [_inlined(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        found = definitions[node["$ref"].rsplit("/", 1)[1]]
+        node = {**found, **{key: value for key, value in node.items() if key != "$ref"}}
+    return {key: _inlined(value, definitions) for key, value in node.items()}
