@@ -32,7 +32,12 @@ from gateway.domain.retry import Fault
 _HEALTHY_SECONDS: Final = 0.1
 # Strategies whose choice is ours to make from true in-flight counts; the others ask LiteLLM.
 _OWN_CHOICE: Final = frozenset({"simple-shuffle", "least-busy"})
-_LOGGERS: Final = ("lowestlatency_logger", "lowesttpm_logger", "lowesttpm_logger_v2", "lowestcost_logger")
+_LOGGERS: Final = (
+    "lowestlatency_logger",
+    "lowesttpm_logger",
+    "lowesttpm_logger_v2",
+    "lowestcost_logger",
+)
 # Fields of litellm_params that belong into the request body; the rest is about the deployment.
 _BODY_FIELDS: Final = frozenset(
     "temperature top_p max_tokens max_completion_tokens stop seed presence_penalty n "
@@ -104,9 +109,7 @@ class LiteLLMRouter:
         known = self._healthy.get(model)
         if known is not None and now - known[0] < _HEALTHY_SECONDS:
             return known[1]
-        found = tuple(
-            self._by_id[d["model_info"]["id"]] for d in await self._ask_healthy(model)
-        )
+        found = tuple(self._by_id[d["model_info"]["id"]] for d in await self._ask_healthy(model))
         self._healthy[model] = (now, found)
         return found
 
@@ -196,7 +199,10 @@ class LiteLLMRouter:
     def _callback(self, replica: Replica) -> dict[str, Any]:
         """The arguments that LiteLLM's callbacks read of a finished call."""
         deployment = self._deployments[replica.id]
-        metadata = {"model_group": replica.model, "deployment": deployment["litellm_params"]["model"]}
+        metadata = {
+            "model_group": replica.model,
+            "deployment": deployment["litellm_params"]["model"],
+        }
         params = {"metadata": metadata, "litellm_metadata": metadata}
         params["model_info"] = deployment["model_info"]
         return {"litellm_params": params, "call_type": "acompletion"}

@@ -99,7 +99,11 @@ class AiohttpWire:
                 allow_redirects=False,
                 timeout=self._timeout,
             )
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ssl.SSLError) as error:
+        except (
+            aiohttp.ClientConnectorError,
+            aiohttp.ConnectionTimeoutError,
+            ssl.SSLError,
+        ) as error:
             raise WireError(Fault.CONNECT, _describe(error)) from error
         except (aiohttp.ClientError, OSError) as error:
             raise WireError(Fault.BROKEN, _describe(error)) from error

@@ -71,7 +71,12 @@ class Assist:
         """The whole result. `job.read` is called once the caller is known; what it raises, and any
         GatewayError of the pipeline, comes out."""
         said = await chat(
-            self._answers, (), model="", call=job.call, prepare=self._prepare(job), on_open=_keep(job)
+            self._answers,
+            (),
+            model="",
+            call=job.call,
+            prepare=self._prepare(job),
+            on_open=_keep(job),
         )
         return self._result(job, said)
 
@@ -79,7 +84,12 @@ class Assist:
         """`context` as soon as a replica has begun, `delta`s of text, and the one authoritative
         `result`. Close it to stop the model."""
         pieces = chat_stream(
-            self._answers, (), model="", call=job.call, prepare=self._prepare(job), on_open=_keep(job)
+            self._answers,
+            (),
+            model="",
+            call=job.call,
+            prepare=self._prepare(job),
+            on_open=_keep(job),
         )
         said: list[str] = []
         async with aclosing(pieces):

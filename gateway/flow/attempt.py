@@ -6,17 +6,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from gateway.domain.call import Attempt, Call, Reply, Usage
+from gateway.domain.call import Call, Reply, Usage
 from gateway.domain.errors import LLMTimeoutError, StreamTruncated
 from gateway.domain.limits import Timeouts
-from gateway.domain.ports import Probe, Replica, Router, Telemetry, Wire, WireError, WireResponse
+from gateway.domain.ports import Replica, Router, Telemetry, Wire, WireError, WireResponse
 from gateway.domain.retry import Fault, fault_of, retry_after_seconds
 from gateway.domain.sse import DONE, EventTooLarge, StreamWatch
+from gateway.flow.lease import Lease, Opened
 
 _ERROR_BYTES = 64 * 1024
 _ANSWER_BYTES = 64 * 1024 * 1024
@@ -41,63 +41,6 @@ class AttemptFailed(Exception):
         self.status = status
         self.body = body
         self.retry_after = retry_after
-
-
-@dataclass(slots=True)
-class Lease:
-    """The load that one attempt puts on a replica, given back exactly once."""
-
-    call: Call
-    replica: Replica
-    router: Router
-    probe: Probe
-    clock: Callable[[], float]
-    began: float = 0.0
-    response: WireResponse | None = None
-    ended: bool = field(default=False, init=False)
-
-    def __post_init__(self) -> None:
-        self.began = self.clock()
-        self.router.started(self.call, self.replica)
-
-    def end(self, result: str, fault: Fault | None = None, retry_after: float | None = None) -> None:
-        """Close the connection, or keep it if the answer was read to its end, and report."""
-        if self.ended:
-            return
-        self.ended = True
-        if self.response is not None:
-            if result == "ok":
-                self.response.release()
-            else:
-                self.response.close()
-        self.router.ended(self.call, self.replica, fault, retry_after=retry_after)
-        self.probe.end(self.seen(result))
-
-    def seen(self, result: str) -> Attempt:
-        """This attempt as the record tells it."""
-        return Attempt(self.replica.id, result, self.clock() - self.began)
-
-
-@dataclass(slots=True)
-class Opened:
-    """An answer that has begun, and the lease that it holds until it ends."""
-
-    reply: Reply
-    lease: Lease
-    fault: Fault | None = None
-
-    async def end(self) -> None:
-        """Settle with the replica, whatever became of the answer."""
-        reply, lease = self.reply, self.lease
-        if lease.ended:
-            return
-        if not reply.complete:
-            # Whoever leaves early is no fault of the replica; a cut stream is.
-            lease.end(self.fault or "cancelled", self.fault)
-            return
-        lease.end("ok")
-        seconds = lease.clock() - lease.began
-        await lease.router.succeeded(lease.call, lease.replica, reply.usage, seconds)
 
 
 class Attempts:

@@ -13,7 +13,8 @@ from gateway.domain.errors import GatewayError, LLMError, LLMTimeoutError
 from gateway.domain.errors import RejectedByReplica, ReplicaBusy
 from gateway.domain.ports import Replica, Router
 from gateway.domain.retry import Fault, RetryRule
-from gateway.flow.attempt import AttemptFailed, Attempts, Opened
+from gateway.flow.attempt import AttemptFailed, Attempts
+from gateway.flow.lease import Opened
 
 _MESSAGE_CHARS = 2000
 

@@ -16,6 +16,7 @@ from gateway.flow.guard import Guard
 from gateway.flow.identify import Identify
 from gateway.flow.meter import Meter
 
+
 class Pipeline:
     """Satisfies ports.Answers. `clock` gives monotonic seconds."""
 

@@ -169,7 +169,7 @@ class Screen:
             index = index_of(choice, position)
             finished = bool(choice.get("finish_reason"))
             for text in list(texts(choice, index)):
-                changed |= await self._pass(text, finished)
+                changed |= await self._pass(text, finished or text.whole)
             if finished:
                 ahead += await self._finish(index)
         return ahead + (encode(write(answer)) if changed else event)

@@ -10,7 +10,6 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from gateway.domain.body import parse
 from gateway.domain.call import Reply
 from gateway.domain.endpoints import CHAT
 from gateway.domain.limits import Timeouts
@@ -18,7 +17,7 @@ from gateway.domain.sse import DONE, encode
 from gateway.flow.assist import Action, Assist, Event, Job
 from gateway.flow.task import Task
 from gateway.web.assist_request import AssistRequest, read_request, task_of
-from gateway.web.door import call_of, timeout_of
+from gateway.web.door import call_of, json_of, timeout_of
 from gateway.web.relay import Relay
 
 _ACTIONS: tuple[tuple[Action, str], ...] = (
@@ -58,7 +57,7 @@ def _job(request: Request, raw: bytes, action: Action, allowed: float) -> Job:
     call = call_of(request, CHAT, allowed)
 
     def read() -> Task:
-        asked = read_request(parse(raw), action)
+        asked = read_request(json_of(request, raw), action)
         limits = [allowed, asked.options.timeout_s, timeout_of(request)]
         call.deadline = call.received + min(limit for limit in limits if limit is not None)
         return task_of(asked, action)
@@ -113,9 +112,7 @@ def _chunk(job: Job, text: str) -> dict[str, Any]:
 def _schema() -> dict[str, Any]:
     schema = AssistRequest.model_json_schema()
     inlined = _inlined(schema, schema.pop("$defs"))
-    return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": inlined}}}
-    }
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": inlined}}}}
 
 
 def _inlined(node: Any, definitions: dict[str, Any]) -> Any:

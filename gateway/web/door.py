@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from typing import Any
 
 from starlette.requests import Request
 
-from gateway.domain.body import client_timeout
+from gateway.domain.body import client_timeout, parse
 from gateway.domain.call import Call
 from gateway.domain.endpoints import Endpoint
+from gateway.domain.errors import InvalidRequest
 from gateway.flow.identify import credential
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -43,6 +45,25 @@ def call_of(request: Request, endpoint: Endpoint, total: float) -> Call:
         credential=credential(headers.get("authorization"), headers.get("x-api-key")),
         traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else None,
     )
+
+
+class NotJson(InvalidRequest):
+    """A body that does not say it is JSON. A web page can send any other type to this machine
+    behind its user's back, but not this one without asking first (CORS)."""
+
+    status = 415
+    code = "unsupported_media_type"
+    default_public = "Send the body as JSON, with the header 'Content-Type: application/json'."
+
+
+def json_of(request: Request, raw: bytes) -> dict[str, Any]:
+    """The JSON object in a request's body. NotJson (415), or InvalidRequest with the place."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not (
+        kind.startswith("application/") and kind.endswith("+json")
+    ):
+        raise NotJson
+    return parse(raw)
 
 
 def timeout_of(request: Request) -> float | None:

@@ -8,12 +8,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from gateway.domain.body import fill, parse
+from gateway.domain.body import fill
 from gateway.domain.call import Call
 from gateway.domain.endpoints import ENDPOINTS, Endpoint
 from gateway.domain.limits import Timeouts
 from gateway.domain.ports import Answers, Router
-from gateway.web.door import call_of, timeout_of
+from gateway.web.door import call_of, json_of, timeout_of
 from gateway.web.relay import Relay
 
 _FIELDS: dict[str, dict[str, Any]] = {
@@ -46,9 +46,7 @@ def _schema(endpoint: Endpoint) -> dict[str, Any]:
         "properties": properties,
         "additionalProperties": True,
     }
-    return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}
-    }
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def routes(answers: Answers, router: Router, timeouts: Timeouts) -> APIRouter:
@@ -62,7 +60,7 @@ def routes(answers: Answers, router: Router, timeouts: Timeouts) -> APIRouter:
             call = call_of(request, endpoint, timeouts.total)
 
             async def prepare(call: Call) -> None:
-                fill(call, parse(raw), timeouts, timeout_of(request))
+                fill(call, json_of(request, raw), timeouts, timeout_of(request))
 
             return Relay(lambda: answers.answer(call, prepare), call.id)
 

@@ -150,7 +150,9 @@ async def test_a_4xx_fails_at_once_with_the_replicas_own_words(
     assert caught.value.status == status
     assert caught.value.public == "top_p must be in (0, 1]"
     assert caught.value.param == "top_p"
-    assert house.router.faults == [("r0", None)], "a client's mistake never counts against a replica"
+    assert house.router.faults == [("r0", None)], (
+        "a client's mistake never counts against a replica"
+    )
 
 
 async def test_a_replicas_error_never_shows_its_key() -> None:
@@ -247,7 +249,9 @@ async def test_a_stream_passes_untouched_and_ends_with_done() -> None:
     house = House([answer], FakeRouter())
     call = a_call(stream=True)
     call.body["stream_options"] = {"include_usage": True}
-    assert await house.ask(call) == b"".join(step for step in answer.steps if isinstance(step, bytes))
+    assert await house.ask(call) == b"".join(
+        step for step in answer.steps if isinstance(step, bytes)
+    )
     assert house.router.successes[0][1] is not None
     assert answer.released
     assert house.idle()

@@ -70,7 +70,12 @@ def test_a_streamed_chat_with_usage(one: tuple[ServedGateway, MockVLLM]) -> None
 def test_the_bytes_of_a_stream_are_the_replicas_own(one: tuple[ServedGateway, MockVLLM]) -> None:
     gateway, mock = one
     mock.script(Behaviour(deltas=("one", "two"), split=1))
-    asked = {"model": "m", "messages": MESSAGES, "stream": True, "stream_options": {"include_usage": True}}
+    asked = {
+        "model": "m",
+        "messages": MESSAGES,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
     headers = {"x-request-id": "same"}
     direct = httpx.post(f"{mock.base_url}/chat/completions", json=asked, headers=headers)
     through = httpx.post(f"{gateway.url}/v1/chat/completions", json=asked, headers=headers)
@@ -116,7 +121,11 @@ def test_a_mistake_of_the_client_is_told_in_the_replicas_words(
 
 
 def test_a_body_that_is_no_json_is_told_where(gateway: ServedGateway) -> None:
-    answer = httpx.post(f"{gateway.url}/v1/chat/completions", content=b'{"model": ')
+    answer = httpx.post(
+        f"{gateway.url}/v1/chat/completions",
+        content=b'{"model": ',
+        headers={"content-type": "application/json"},
+    )
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "invalid_json"
     assert answer.json()["error"]["request_id"] == answer.headers["x-request-id"]
@@ -139,7 +148,9 @@ def test_when_all_fail_the_client_gets_a_503_that_says_nothing_of_the_inside(
 ) -> None:
     gateway, mock = one
     mock.script(Behaviour(status=500, body="Traceback: secret at 10.1.2.3"))
-    answer = httpx.post(f"{gateway.url}/v1/chat/completions", json={"model": "m", "messages": MESSAGES})
+    answer = httpx.post(
+        f"{gateway.url}/v1/chat/completions", json={"model": "m", "messages": MESSAGES}
+    )
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
     assert "secret" not in answer.text
@@ -150,7 +161,9 @@ def test_when_all_fail_the_client_gets_a_503_that_says_nothing_of_the_inside(
 def test_a_replica_that_refuses_connections_is_a_503(one: tuple[ServedGateway, MockVLLM]) -> None:
     gateway, mock = one
     mock.refuse()
-    answer = httpx.post(f"{gateway.url}/v1/chat/completions", json={"model": "m", "messages": MESSAGES})
+    answer = httpx.post(
+        f"{gateway.url}/v1/chat/completions", json={"model": "m", "messages": MESSAGES}
+    )
     assert answer.status_code == 503
 
 
@@ -240,7 +253,9 @@ def test_keys_are_asked_for_where_they_are_configured(mock_vllm: MockVLLM) -> No
     from gateway.settings import KeyHash, Team, hash_key
 
     team = Team(name="ide", keys=(KeyHash(id="ide-1", sha256=hash_key("sk-gw-right")),))
-    with ServedGateway(fleet_on([mock_vllm.base_url], model="mock"), Settings(teams=(team,))) as gateway:
+    with ServedGateway(
+        fleet_on([mock_vllm.base_url], model="mock"), Settings(teams=(team,))
+    ) as gateway:
         asked = {"model": "mock", "messages": MESSAGES}
         url = f"{gateway.url}/v1/chat/completions"
         refused = httpx.post(url, content=b"not even json")
@@ -262,3 +277,12 @@ def test_running_requests_finish_when_the_gateway_stops(mock_vllm: MockVLLM) -> 
             gateway.stop()
             text += "".join(pieces)
     assert text.endswith("data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded"])
+def test_a_body_that_does_not_say_it_is_json_is_refused(gateway: ServedGateway, kind: str) -> None:
+    asked = json.dumps({"model": "m", "messages": MESSAGES}).encode()
+    url = f"{gateway.url}/v1/chat/completions"
+    answer = httpx.post(url, content=asked, headers={"content-type": kind} if kind else {})
+    assert answer.status_code == 415
+    assert "Content-Type: application/json" in answer.json()["error"]["message"]

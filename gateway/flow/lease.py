@@ -1,0 +1,69 @@
+"""What an attempt holds of a replica, and gives back exactly once: Lease; and the answer on it: Opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gateway.domain.call import Attempt, Call, Reply
+from gateway.domain.ports import Probe, Replica, Router, WireResponse
+from gateway.domain.retry import Fault
+
+
+@dataclass(slots=True)
+class Lease:
+    """The load that one attempt puts on a replica, given back exactly once."""
+
+    call: Call
+    replica: Replica
+    router: Router
+    probe: Probe
+    clock: Callable[[], float]
+    began: float = 0.0
+    response: WireResponse | None = None
+    ended: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.clock()
+        self.router.started(self.call, self.replica)
+
+    def end(
+        self, result: str, fault: Fault | None = None, retry_after: float | None = None
+    ) -> None:
+        """Close the connection, or keep it if the answer was read to its end, and report."""
+        if self.ended:
+            return
+        self.ended = True
+        if self.response is not None:
+            if result == "ok":
+                self.response.release()
+            else:
+                self.response.close()
+        self.router.ended(self.call, self.replica, fault, retry_after=retry_after)
+        self.probe.end(self.seen(result))
+
+    def seen(self, result: str) -> Attempt:
+        """This attempt as the record tells it."""
+        return Attempt(self.replica.id, result, self.clock() - self.began)
+
+
+@dataclass(slots=True)
+class Opened:
+    """An answer that has begun, and the lease that it holds until it ends."""
+
+    reply: Reply
+    lease: Lease
+    fault: Fault | None = None
+
+    async def end(self) -> None:
+        """Settle with the replica, whatever became of the answer."""
+        reply, lease = self.reply, self.lease
+        if lease.ended:
+            return
+        if not reply.complete:
+            # Whoever leaves early is no fault of the replica; a cut stream is.
+            lease.end(self.fault or "cancelled", self.fault)
+            return
+        lease.end("ok")
+        seconds = lease.clock() - lease.began
+        await lease.router.succeeded(lease.call, lease.replica, reply.usage, seconds)
