@@ -1,0 +1,142 @@
+"""Teams and keys: only hashes are kept, and a plain key is never repeated back."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.domain.document import Document
+from gateway.settings.teams import (
+    KeyHash,
+    Team,
+    hash_key,
+    merge,
+    read_teams,
+    teams_of_variable,
+)
+
+SHA = "ab" * 32
+
+
+def document(text: str) -> Document:
+    return Document("teams.yaml", text)
+
+
+def test_a_key_is_known_by_the_sha256_that_sha256sum_prints() -> None:
+    digest = "a4a6d307ad00fa67176e1099fdbc4f4a09bb527a7f24718a5030f2f173d11f7f"
+
+    assert hash_key("sk-a") == digest
+
+
+def test_teams_and_keys_are_read_in_the_order_of_the_file() -> None:
+    text = f"""\
+teams:
+  ide:
+    keys:
+      - {{id: ide-1, sha256: "{SHA}"}}
+      - {{id: ide-2, sha256: "{SHA.upper().replace("AB", "CD")}"}}
+  batch: {{keys: []}}
+"""
+    teams, problems = read_teams(document(text))
+
+    assert problems == []
+    assert teams == (
+        Team(
+            name="ide",
+            keys=(KeyHash(id="ide-1", sha256=SHA), KeyHash(id="ide-2", sha256="cd" * 32)),
+        ),
+        Team(name="batch"),
+    )
+
+
+@pytest.mark.parametrize("text", ["", "teams:\n", "teams: {}\n"])
+def test_a_file_may_name_no_teams(text: str) -> None:
+    assert read_teams(document(text)) == ((), [])
+
+
+def test_a_plain_key_in_the_file_is_refused_and_not_repeated() -> None:
+    text = "teams:\n  ide:\n    keys:\n      - id: a\n        sha256: sk-gw-plain\n"
+
+    teams, [problem] = read_teams(document(text))
+
+    assert teams == ()
+    assert problem.line == 5
+    assert "is the key itself" in problem.message
+    assert "sk-gw-plain" not in str(problem)
+    assert "gateway keys create" in problem.fix
+
+
+def test_a_hash_of_the_wrong_length_is_refused_with_its_line() -> None:
+    text = "teams:\n  ide:\n    keys:\n      - {id: a, sha256: abc}\n"
+
+    _, [problem] = read_teams(document(text))
+
+    assert problem.line == 4
+    assert "64 hex digits" in problem.message
+
+
+def test_an_unknown_key_of_a_team_is_refused_with_what_was_meant() -> None:
+    _, [problem, missing] = read_teams(document("teams:\n  ide:\n    kyes: []\n"))
+
+    assert {problem.line, missing.line} == {2, 3}
+    assert any("did you mean 'keys'?" in one.fix for one in (problem, missing))
+
+
+def test_a_team_whose_name_cannot_be_a_label_is_refused() -> None:
+    _, [problem] = read_teams(document('teams:\n  "a b": {keys: []}\n'))
+
+    assert problem.line == 2
+    assert "letters, digits" in problem.fix
+
+
+def test_two_keys_of_one_id_or_one_hash_are_refused() -> None:
+    text = f"""\
+teams:
+  ide:
+    keys: [{{id: a, sha256: "{SHA}"}}]
+  batch:
+    keys:
+      - {{id: a, sha256: "{"cd" * 32}"}}
+      - {{id: b, sha256: "{SHA}"}}
+"""
+    _, problems = read_teams(document(text))
+
+    assert [(one.line, one.message) for one in problems] == [
+        (6, "the same id as a key of team 'ide'"),
+        (7, "the same sha256 as a key of team 'ide'"),
+    ]
+
+
+def test_the_variable_holds_keys_of_the_default_team_and_of_named_ones() -> None:
+    teams, problems = teams_of_variable(" sk-a , ide:sk-b,sk-c")
+
+    assert problems == []
+    assert [team.name for team in teams] == ["default", "ide"]
+    assert [key.sha256 for key in teams[0].keys] == [hash_key("sk-a"), hash_key("sk-c")]
+    assert teams[1].keys[0].id == f"env-{hash_key('sk-b')[:8]}"
+
+
+@pytest.mark.parametrize("value", ["sk-secret,,sk-b", "ide:,sk-secret", "a b:sk-secret"])
+def test_an_item_of_the_variable_that_makes_no_sense_is_named_by_its_number(value: str) -> None:
+    _, [problem] = teams_of_variable(value)
+
+    assert problem.file == "GATEWAY_API_KEYS"
+    assert "item " in problem.message
+    assert "sk-secret" not in str(problem)
+
+
+def test_teams_of_both_sources_are_joined_and_a_shared_key_keeps_its_name() -> None:
+    first = (Team(name="ide", keys=(KeyHash(id="ide-1", sha256=SHA),)),)
+    second = (
+        Team(
+            name="ide",
+            keys=(KeyHash(id="env-1", sha256=SHA), KeyHash(id="env-2", sha256="cd" * 32)),
+        ),
+        Team(name="default", keys=(KeyHash(id="env-3", sha256="ef" * 32),)),
+    )
+
+    joined = merge(first, second)
+
+    assert [(team.name, [key.id for key in team.keys]) for team in joined] == [
+        ("ide", ["ide-1", "env-2"]),
+        ("default", ["env-3"]),
+    ]
