@@ -34,8 +34,9 @@ _REPEATING = (
 )
 _SELDOM_SECONDS = 60.0
 _MAX_DETAIL = 2000
+# What logging itself, uvicorn and LiteLLM (in a record factory of its own) put on each record.
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {
-    *("message", "asctime", "taskName", "color_message")
+    *("message", "asctime", "taskName", "color_message", "litellm_redacted")
 }
 _COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}
 _SCALARS = (str, int, float, bool, type(None))

@@ -1,0 +1,57 @@
+"""The table of metrics keeps its own rules, and its page is fresh."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.domain.metrics import LABELS, METRICS, OTHER, Kind, Metric, Names, reference
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
+
+every_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+
+
+def test_no_name_is_declared_twice() -> None:
+    names = [metric.name for metric in METRICS]
+    assert len(names) == len(set(names))
+
+
+@every_metric
+def test_a_name_says_whose_it_is_and_what_it_counts(metric: Metric) -> None:
+    assert re.fullmatch(r"(gw|gen_ai)_[a-z0-9_]+[a-z]", metric.name)
+    assert (metric.kind is Kind.COUNTER) == metric.name.endswith("_total")
+    assert (metric.unit == "seconds") == metric.name.endswith("_seconds")
+    assert metric.help.endswith(".")
+
+
+@every_metric
+def test_only_histograms_have_buckets_and_they_rise(metric: Metric) -> None:
+    assert bool(metric.buckets) == (metric.kind is Kind.HISTOGRAM)
+    assert list(metric.buckets) == sorted(set(metric.buckets))
+
+
+def test_a_duration_can_be_told_past_two_minutes() -> None:
+    duration = next(m for m in METRICS if m.name == "gw_request_duration_seconds")
+    assert 120 in duration.buckets
+    assert max(duration.buckets) > 120
+
+
+def test_every_label_is_explained_and_every_explanation_is_of_a_label() -> None:
+    assert {label for metric in METRICS for label in metric.labels} == set(LABELS)
+
+
+def test_a_label_stays_within_its_limit_whatever_comes() -> None:
+    teams = Names(50)
+    shown = [teams.label(f"team-{number}") for number in range(10_000)]
+    assert len(set(shown)) == 51
+    assert shown[49] == "team-49"
+    assert shown[50] == OTHER
+    assert teams.label("team-3") == "team-3"
+
+
+def test_the_reference_page_is_fresh() -> None:
+    stale = "docs/reference/metrics.md is stale; run: make docs"
+    assert PAGE.read_text(encoding="utf-8") == reference(), stale
