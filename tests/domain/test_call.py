@@ -19,7 +19,9 @@ def test_a_calls_route_is_its_endpoints_path_unless_said_otherwise() -> None:
 
 
 def test_a_prompt_is_named_with_version_and_hash() -> None:
-    assert str(PromptRef("code/explain", "1.0.0", "abcdef012345")) == "code/explain@1.0.0+abcdef012345"
+    assert (
+        str(PromptRef("code/explain", "1.0.0", "abcdef012345")) == "code/explain@1.0.0+abcdef012345"
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,11 @@ import pytest
 from gateway.domain import errors
 from gateway.domain.errors import GatewayError, LLMError, LLMTimeoutError, Refusal
 
-ALL = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GatewayError)]
+ALL = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, GatewayError)
+]
 
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)

@@ -24,11 +24,15 @@ def delta(text: str | None = None, finish: str | None = None, **more: object) ->
 
 
 USAGE = encode(
-    orjson.dumps({"model": "m", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}})
+    orjson.dumps(
+        {"model": "m", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
+    )
 )
 
 
-def watched(stream: bytes, *, size: int = 10_000, hide_usage: bool = False) -> tuple[bytes, StreamWatch]:
+def watched(
+    stream: bytes, *, size: int = 10_000, hide_usage: bool = False
+) -> tuple[bytes, StreamWatch]:
     watch = StreamWatch(hide_usage=hide_usage)
     pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
     return b"".join([watch.feed(piece) for piece in pieces] + [watch.end()]), watch
