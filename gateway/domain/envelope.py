@@ -138,7 +138,7 @@ def _after_line(text: str) -> str:
 
 
 def _patterns(tag: str) -> tuple[str, re.Pattern[str], re.Pattern[str]]:
-    """The opening tag with the end of its line; the same at the start of a line; the closing tag."""
+    """The opening tag with its line end; the same at the start of a line; the closing tag."""
     open_tag = rf"(?i:<{re.escape(tag)}(?:\s[^<>\n]*)?>)[ \t]*(?:\r?\n)?"
     at_line = re.compile(rf"^[ \t]*(?:{open_tag})+", re.M)
     return open_tag, at_line, re.compile(rf"</{re.escape(tag)}\s*>", re.I)
@@ -264,7 +264,8 @@ def _without_gutter(text: str, original: Original) -> str:
     if numbers != list(range(numbers[0], numbers[0] + len(rows))):
         return text
     rest = [match[2] for match in matches]
-    known = any(original.has_row(row) for row in rest if row.strip())
+    own = {row.strip() for row in original.selected.split("\n")} - {""}
+    known = any(row.strip() in own for row in rest)
     if numbers[0] != original.first_line and not (known and len(rows) > 1):
         return text
     spaced = all(row.startswith(" ") for row in rest if row.strip())

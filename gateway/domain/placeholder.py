@@ -30,8 +30,8 @@ _PLACEHOLDERS = [
     rf"{_COMMENT}\s*[\[(]?{_THE_REST}"
     r"(?: (?:remains?|stays?|is|are|goes|here|unchanged|the same|as before))*[.\])]*\s*"
     rf"{_COMMENT_END}",
-    rf"(?:{_COMMENT}\s*[\[(]?|[\[(])(?:(?:기존|나머지) 코드|나머지는? (?:동일|그대로)|이하 생략|중략)"
-    ".{0,12}",
+    rf"(?:{_COMMENT}\s*[\[(]?|[\[(])"
+    "(?:(?:기존|나머지) 코드|나머지는? (?:동일|그대로)|이하 생략|중략).{0,12}",
 ]
 _PLACEHOLDER = re.compile("|".join(f"(?:{pattern})" for pattern in _PLACEHOLDERS), re.I)
 _LONGEST = 200  # characters of a placeholder: longer lines are not looked at

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from gateway.domain import indent, lines
 from gateway.domain.original import Original
@@ -86,18 +87,35 @@ def _without_context(new: list[str], old: list[str], original: Original) -> list
 
 def _overlap(new: list[str], old: list[str], before: list[str]) -> int:
     """How many lines at the start of `new` are the last of `before`, and not the first of `old`."""
-    if not new:
-        return 0
-    above = [row.rstrip() for row in before]
+    above = [row.rstrip() for row in before[-len(new) :]]
     start = [row.rstrip() for row in new]
     own = [row.rstrip() for row in old]
-    for at, row in enumerate(above):
-        size = len(above) - at
-        if row != start[0] or start[:size] != above[at:] or not any(start[:size]):
-            continue
-        if start[:size] != own[:size] or start[size : 2 * size] == own[:size]:
+    for size in islice(_borders(start, above), _MOST_BORDERS):
+        same = start[:size] == own[:size]
+        if any(start[:size]) and (not same or start[size : 2 * size] == own[:size]):
             return size
     return 0
+
+
+_MOST_BORDERS = 20  # repeated lines have as many as there are lines
+
+
+def _borders(start: list[str], above: list[str]) -> Iterator[int]:
+    """The sizes at which the first rows of `start` are the last of `above`, largest first.
+
+    By the prefix function of Knuth, Morris and Pratt: in linear time however lines repeat.
+    """
+    rows: list[str | None] = [*start, None, *above]
+    table = [0] * len(rows)
+    size = 0
+    for index in range(1, len(rows)):
+        while size and rows[index] != rows[size]:
+            size = table[size - 1]
+        size += rows[index] == rows[size]
+        table[index] = size
+    while size:
+        yield size
+        size = table[size - 1]
 
 
 def _telling(rows: list[str], base: int) -> bool:

@@ -296,18 +296,36 @@ def test_an_answer_of_context_alone_is_refused() -> None:
         "Use it so:\n```\ncode\n```python\nmore\n```\n",
         tagged("```python\nx = 1\n"),
         tagged("x = 1\n<rewritten>\ny = 2\n"),
-        "completely different words here\nand nothing of the selection\n",
         tagged("a = '\x00'\n"),
         tagged("a = '\ud800'\n"),
     ],
 )
 @pytest.mark.parametrize("protocol", [None, PREFILLED])
 def test_an_answer_without_a_clear_text_is_unresolved(text: str, protocol: Protocol | None) -> None:
-    if protocol and text.startswith("completely"):
-        pytest.skip("after our prefill that is what the model was asked for")
     found = said(text, protocol=protocol)
     assert (found.status, found.text) == ("unresolved", text)
     assert found.warnings[0].message.startswith("The answer was not applied: ")
+
+
+def test_an_answer_unlike_the_selection_needs_something_that_marks_it() -> None:
+    text = "completely(different, words)\nand_nothing(of, it)\n"
+    assert said(text).status == "unresolved"
+    assert said(text, protocol=PREFILLED).text == text
+    assert said(tagged(text)).text == text
+
+
+HOSTILE = ["`", " ", "\n", "\r", "<think>", "<rewritten ", "</rewritten>", "1 | a\n", "```\n", "{ ",
+           "다 ", "A a", "# ...", "same\n", "    x\n"]  # fmt: skip
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("unit", HOSTILE)
+def test_an_answer_made_to_be_slow_is_not(unit: str) -> None:
+    text = unit * (60_000 // len(unit))
+    for answer in (text, f"<rewritten>\n{text}z</rewritten>"):
+        for original in (MEAN, text):
+            said(answer, original, before=text, after=text)
+            said(answer, original, before=text, after=text, protocol=PREFILLED)
 
 
 @pytest.mark.parametrize("finish", [None, "content_filter", "tool_calls", "abort"])

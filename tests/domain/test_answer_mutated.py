@@ -38,7 +38,8 @@ def truth(name: str, language: str, parts: tuple[str, str, str, str], *, eol: st
 
 PYTHON = (
     "import math\n\n\nclass Shape:\n    sides = 0\n\n",
-    "    def mean(self, values):\n        total = sum(values)\n        return total / len(values)\n",
+    "    def mean(self, values):\n        total = sum(values)\n"
+    "        return total / len(values)\n",
     "\n    def name(self):\n        return self.__class__.__name__\n\n    def close(self): ...\n",
     "    def mean(self, values):\n        if not values:\n            return 0.0\n"
     "        total = sum(values)\n        return total / len(values)\n",
