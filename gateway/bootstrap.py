@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
@@ -20,7 +19,7 @@ from gateway.adapters.discovery import NotDiscovered, model_names
 from gateway.adapters.embedded import MODEL
 from gateway.adapters.litellm_config import LiteLLMConfig, Source
 from gateway.adapters.telemetry import Telemetry
-from gateway.adapters.tokens import ReplicaTokens
+from gateway.adapters.tokens import ReplicaTokens, read_tokenizers
 from gateway.adapters.transport import AiohttpWire
 from gateway.domain.call import Caller
 from gateway.domain.document import ConfigError, Problem
@@ -87,7 +86,7 @@ class Gateway:
         self.tokens = ReplicaTokens(
             self._wire,
             self.router.replicas,
-            tokenizers=_tokenizers(settings),
+            tokenizers=settings.assist.tokenizers,
             clock=time.monotonic,
         )
         self.answers = self._pipeline()
@@ -115,9 +114,8 @@ class Gateway:
             Guard(self._chain, on_verdict=self.telemetry.verdict, clock=clock),
             Admission(self._capacity, limits, clock),
             Engine(self.router, attempts, rule, clock=clock, random=random.random),
-            router=self.router,
-            telemetry=self.telemetry,
-            clock=clock,
+            self.telemetry,
+            clock,
         )
 
     def _capacity(self, model: str) -> int:
@@ -225,17 +223,13 @@ def _chain(settings: Settings) -> list[Link]:
     return policy_files.load(settings.policies, paths.policies_dir, tools, file=file)
 
 
-def _tokenizers(settings: Settings) -> dict[str, Path]:
-    return dict(settings.assist.tokenizers)
-
-
 def check(settings: Settings) -> CheckReport:
     """Everything that `serve` would read, checked without serving and without LiteLLM."""
     problems: list[Problem] = []
     lines: list[str] = []
     if exposed := settings.exposure_problem():
         problems.append(exposed)
-    for look in (_check_fleet, _check_policies, _check_prompts):
+    for look in (_check_fleet, _check_policies, _check_prompts, _check_tokenizers):
         try:
             lines += look(settings)
         except ConfigError as error:
@@ -262,6 +256,11 @@ def _check_fleet(settings: Settings) -> list[str]:
 def _check_policies(settings: Settings) -> list[str]:
     links = _chain(settings)
     return [f"policies: {len(links)} ({', '.join(link.name for link in links) or 'none'})"]
+
+
+def _check_tokenizers(settings: Settings) -> list[str]:
+    files = read_tokenizers(settings.assist.tokenizers)
+    return [f"tokenizers: {', '.join(files)}"] if files else []
 
 
 def _check_prompts(settings: Settings) -> list[str]:

@@ -27,10 +27,36 @@ from gateway.domain.limits import Timeouts
 from gateway.domain.ports import Answers, Prepare
 from gateway.domain.sse import data_of, events
 
-__all__ = ["Completion", "LLMError", "LLMTimeoutError", "chat", "chat_stream"]
+__all__ = ["Completion", "LLMError", "LLMTimeoutError", "Via", "chat", "chat_stream", "new_call"]
 
 Messages = Sequence[Mapping[str, Any]]
-OnOpen = Callable[[Reply], None]
+
+
+def _ignored(value: object) -> None:
+    """Nobody wants to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """How a door brings a call in. `call` says where it comes from (see `new_call`); `prepare`
+    runs once its caller is known, and may change `call.body`; `on_open` is given the Reply before
+    any of it is read: its usage and finish reason are filled in at the end."""
+
+    call: Call
+    prepare: Prepare | None = None
+    on_open: Callable[[Reply], None] = _ignored
+
+    def filling(self, body: dict[str, Any]) -> Prepare:
+        """What the pipeline is to do to the call before anything else looks at its body."""
+
+        async def fill(call: Call) -> None:
+            call.body, call.stream = body, body["stream"]
+            if self.prepare is not None:
+                await self.prepare(call)
+            check(CHAT, call.body)
+            call.model = call.body["model"]
+
+        return fill
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +86,16 @@ async def chat(
     *,
     model: str,
     params: Mapping[str, Any] | None = None,
-    call: Call | None = None,
-    prepare: Prepare | None = None,
-    on_open: OnOpen | None = None,
+    via: Via | None = None,
 ) -> Completion:
     """The whole answer to `messages`. `params` are OpenAI's (temperature, max_tokens …).
 
-    `call` says where it comes from (see `new_call`); `prepare` runs once its caller is known, and
-    may change `call.body`; `on_open` is given the Reply.
     LLMError when no replica answers, LLMTimeoutError when none does in time.
     """
-    call, prepared = _prepared(messages, model, params, call, prepare, stream=False)
-    async with answers.answer(call, prepared) as reply:
-        if on_open is not None:
-            on_open(reply)
+    via = via or Via(new_call())
+    body = {**(params or {}), "model": model, "messages": list(messages), "stream": False}
+    async with answers.answer(via.call, via.filling(body)) as reply:
+        via.on_open(reply)
         body = orjson.loads(b"".join([chunk async for chunk in reply.chunks]))
         choice = (body.get("choices") or [{}])[0]
         text = (choice.get("message") or {}).get("content") or ""
@@ -86,18 +108,14 @@ async def chat_stream(
     *,
     model: str,
     params: Mapping[str, Any] | None = None,
-    call: Call | None = None,
-    prepare: Prepare | None = None,
-    on_open: OnOpen | None = None,
+    via: Via | None = None,
 ) -> AsyncGenerator[str]:
     """The answer to `messages` in pieces of text, as they come. Ends only after a real finish;
-    a stream that is cut raises LLMError. `on_open` is given the Reply before the first piece;
-    its usage and finish reason are filled in at the end. Close it (contextlib.aclosing) to stop
-    the model early."""
-    call, prepared = _prepared(messages, model, params, call, prepare, stream=True)
-    async with answers.answer(call, prepared) as reply:
-        if on_open is not None:
-            on_open(reply)
+    a stream that is cut raises LLMError. Close it (contextlib.aclosing) to stop the model early."""
+    via = via or Via(new_call())
+    body = {**(params or {}), "model": model, "messages": list(messages), "stream": True}
+    async with answers.answer(via.call, via.filling(body)) as reply:
+        via.on_open(reply)
         async with aclosing(_texts(reply)) as texts:
             async for text in texts:
                 yield text
@@ -125,23 +143,3 @@ def completion(reply: Reply, text: str) -> Completion:
         usage=reply.usage,
         stop_reason=reply.stop_reason,
     )
-
-
-def _prepared(
-    messages: Messages,
-    model: str,
-    params: Mapping[str, Any] | None,
-    call: Call | None,
-    prepare: Prepare | None,
-    *,
-    stream: bool,
-) -> tuple[Call, Prepare]:
-    async def prepared(call: Call) -> None:
-        call.body = {**(params or {}), "model": model, "messages": list(messages), "stream": stream}
-        call.stream = stream
-        if prepare is not None:
-            await prepare(call)
-        check(CHAT, call.body)
-        call.model = call.body["model"]
-
-    return call or new_call(), prepared

@@ -1,4 +1,4 @@
-"""For every test: no network but loopback (pyproject.toml), and none of the developer's own settings."""
+"""For every test: no network but loopback, and none of the developer's own settings."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 
 pytest_plugins = ("gateway.testing.plugin",)
 
+# What the network allows is in pyproject.toml, under [tool.pytest].
 # VLLM_BASE_URLS names the servers of the live tests; the gateway itself never reads it.
-OURS = ("GATEWAY_", "LITELLM_", "OPENAI_", "OTEL_", "VLLM_")
+OURS = ("GATEWAY_", "OPENAI_", "OTEL_", "VLLM_")
 KEPT = ("VLLM_BASE_URLS",)
 
 

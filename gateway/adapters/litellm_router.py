@@ -1,15 +1,15 @@
-"""LiteLLM's Router behind our port: it reads litellm_config.yaml's settings, chooses replicas, cools them down.
+"""LiteLLM's Router behind our port: it chooses replicas, cools them down, knows fallbacks.
 
 The only file that imports LiteLLM. Its public-named Router members used here are listed in
 docs/decisions/0002-litellm-chooses.md; tests/adapters/test_litellm_router.py holds each to what
 we rely on.
 """
 
-# ruff: noqa: E402 - LiteLLM reads these three when it is imported.
 from __future__ import annotations
 
 import os
 
+# LiteLLM reads these three when it is imported.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # no download of a price list
 os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # no implicit reading of ./.env
 os.environ.setdefault("LITELLM_LOG", "ERROR")
@@ -19,7 +19,6 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import httpx
 import litellm
 from litellm import exceptions
 from litellm.router import Router
@@ -40,8 +39,12 @@ _LOGGERS: Final = (
 )
 # Fields of litellm_params that belong into the request body; the rest is about the deployment.
 _BODY_FIELDS: Final = frozenset(
-    "temperature top_p max_tokens max_completion_tokens stop seed presence_penalty n "
-    "frequency_penalty response_format tools tool_choice logit_bias user reasoning_effort".split()
+    {
+        *("temperature", "top_p", "max_tokens", "max_completion_tokens", "stop", "seed", "n"),
+        *("presence_penalty", "frequency_penalty", "logit_bias", "user", "reasoning_effort"),
+        *("response_format", "tools", "tool_choice"),
+    }
+)
 )
 
 
@@ -292,6 +295,5 @@ def _exception(fault: Fault, model: str, retry_after: float | None) -> Exception
     else:
         error = exceptions.ServiceUnavailableError(**about)
     if retry_after is not None:
-        header = {"retry-after": str(retry_after)}
-        error.litellm_response_headers = httpx.Headers(header)
+        error.litellm_response_headers = {"retry-after": str(retry_after)}
     return error  # type: ignore[no-any-return]

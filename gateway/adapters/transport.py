@@ -1,12 +1,16 @@
-"""The wire: requests to replicas over pooled connections, bytes as they come. Satisfies ports.Wire."""
+"""The wire: requests to replicas over pooled connections. Satisfies ports.Wire."""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from time import monotonic
 from types import TracebackType
+from weakref import WeakSet
 
 import aiohttp
+from aiohttp.connector import Connection
 
 from gateway.domain.ports import WireError
 from gateway.domain.retry import Fault
@@ -14,6 +18,29 @@ from gateway.domain.retry import Fault
 # Shorter than vLLM's uvicorn would like to keep a connection (5 s is its default), so that we
 # close first and a request does not meet a connection that is just being closed.
 _KEEP_ALIVE_SECONDS = 4.0
+# A connection that the other side has closed while nobody used it says so within a round trip.
+_STALE_SECONDS = 0.5
+
+
+class _Stale(aiohttp.ClientError):
+    """A kept connection was dead already when the request went out on it."""
+
+
+class _Response(aiohttp.ClientResponse):
+    """Knows a dead connection that had served before from one that broke while it worked."""
+
+    _served: WeakSet[object] = WeakSet()
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        protocol, began = connection.protocol, monotonic()
+        try:
+            response = await super().start(connection)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            if protocol in self._served and monotonic() - began < _STALE_SECONDS:
+                raise _Stale(str(error)) from error
+            raise
+        self._served.add(protocol)
+        return response
 
 
 class AiohttpResponse:
@@ -61,18 +88,17 @@ class AiohttpWire:
 
     def __init__(self, *, connect: float) -> None:
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect)
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions = AsyncExitStack()
+        self._kept: aiohttp.ClientSession | None = None
+        self._fresh: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> AiohttpWire:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS, ttl_dns_cache=30
-            ),
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # A proxy for the outside world must not come between us and our own replicas.
-            trust_env=False,
+        kept = aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS, ttl_dns_cache=30
         )
+        fresh = aiohttp.TCPConnector(limit=0, force_close=True, ttl_dns_cache=30)
+        self._kept = await self._sessions.enter_async_context(_session(kept))
+        self._fresh = await self._sessions.enter_async_context(_session(fresh))
         return self
 
     async def __aexit__(
@@ -81,33 +107,58 @@ class AiohttpWire:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._sessions.aclose()
 
     async def send(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None
     ) -> AiohttpResponse:
-        """Send and wait for the headers. WireError(CONNECT) before a connection, (BROKEN) after."""
-        if self._session is None:
+        """Send and wait for the headers. WireError(CONNECT) before a connection, (BROKEN) after.
+
+        A kept connection that turns out to be dead is no failure: the request goes out once more
+        on a new one. Nothing was answered then, and generating twice has no effect but its cost.
+        """
+        if self._kept is None or self._fresh is None:
             raise RuntimeError("enter the wire first: async with AiohttpWire(...) as wire")
         try:
-            response = await self._session.request(
-                method,
-                url,
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                timeout=self._timeout,
-            )
+            try:
+                return await self._exchange(self._kept, method, url, headers, body)
+            except _Stale:
+                return await self._exchange(self._fresh, method, url, headers, body)
         except (
             aiohttp.ClientConnectorError,
             aiohttp.ConnectionTimeoutError,
+            aiohttp.InvalidURL,
             ssl.SSLError,
         ) as error:
             raise WireError(Fault.CONNECT, _describe(error)) from error
         except (aiohttp.ClientError, OSError) as error:
             raise WireError(Fault.BROKEN, _describe(error)) from error
+
+    async def _exchange(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> AiohttpResponse:
+        response = await session.request(
+            method, url, data=body, headers=headers, allow_redirects=False, timeout=self._timeout
+        )
         return AiohttpResponse(response)
+
+
+def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        response_class=_Response,
+        # Bytes go to the client as they are, so nobody packs or unpacks them.
+        headers={"accept-encoding": "identity"},
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        # A proxy for the outside world must not come between us and our own replicas.
+        trust_env=False,
+    )
 
 
 def _describe(error: BaseException) -> str:

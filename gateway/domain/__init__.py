@@ -1,1 +1,1 @@
-"""The pure part: what calls, replies, errors, prompts and diffs are. No I/O, no clock of its own."""
+"""The pure part: calls, replies, errors, prompts, diffs. No I/O, no clock of its own."""

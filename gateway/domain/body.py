@@ -80,7 +80,9 @@ def _invalid(param: str, says: str) -> InvalidRequest:
     return InvalidRequest(f"{param!r} {says}.", param=param)
 
 
-def fill(call: Call, body: dict[str, Any], timeouts: Timeouts, client_timeout: float | None) -> None:
+def fill(
+    call: Call, body: dict[str, Any], timeouts: Timeouts, client_timeout: float | None
+) -> None:
     """Give `call` its checked body, and with it the model, whether it streams, and its deadline.
 
     `client_timeout` (s, from X-Request-Timeout) can only shorten what the gateway allows.

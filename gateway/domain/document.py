@@ -1,4 +1,4 @@
-"""A YAML file that remembers its lines, and what can be wrong with one: Document, Problem, ConfigError."""
+"""A YAML file that remembers its lines, and what can be wrong with one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ConfigError(Exception):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Ends a message: "did you mean ...?" when something close is known, else what is known (at most 12)."""
+    """Ends a message: "did you mean …?" when something close is known, else up to 12 that are."""
     names = sorted(set(known))
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if close:

@@ -25,8 +25,6 @@ CHAT = Endpoint(
 COMPLETIONS = Endpoint(
     "completions", "/v1/completions", "completions", "text_completion", ("prompt",), True
 )
-EMBEDDINGS = Endpoint(
-    "embeddings", "/v1/embeddings", "embeddings", "embeddings", ("input",), False
-)
+EMBEDDINGS = Endpoint("embeddings", "/v1/embeddings", "embeddings", "embeddings", ("input",), False)
 
 ENDPOINTS: tuple[Endpoint, ...] = (CHAT, COMPLETIONS, EMBEDDINGS)

@@ -1,4 +1,4 @@
-"""Server-sent events as bytes: splitting, encoding, and StreamWatch, which knows when an OpenAI stream is truly over."""
+"""Server-sent events as bytes, and StreamWatch, which knows when an OpenAI stream is over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The room in front of /api/ai/*: a question about code becomes a chat call, its answer an explanation or a diff."""
+"""The room in front of /api/ai/*: from a question about code to an explanation or a diff."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gateway.client import Completion, chat, chat_stream, completion
+from gateway.client import Completion, Via, chat, chat_stream, completion
 from gateway.domain.budget import explain_reserve, rewrite_reserve
 from gateway.domain.call import Call, Reply
 from gateway.domain.errors import InvalidRequest, LLMError
@@ -70,27 +70,13 @@ class Assist:
     async def answer(self, job: Job) -> dict[str, Any]:
         """The whole result. `job.read` is called once the caller is known; what it raises, and any
         GatewayError of the pipeline, comes out."""
-        said = await chat(
-            self._answers,
-            (),
-            model="",
-            call=job.call,
-            prepare=self._prepare(job),
-            on_open=_keep(job),
-        )
+        said = await chat(self._answers, (), model="", via=self._via(job))
         return self._result(job, said)
 
     async def stream(self, job: Job) -> AsyncGenerator[Event]:
         """`context` as soon as a replica has begun, `delta`s of text, and the one authoritative
         `result`. Close it to stop the model."""
-        pieces = chat_stream(
-            self._answers,
-            (),
-            model="",
-            call=job.call,
-            prepare=self._prepare(job),
-            on_open=_keep(job),
-        )
+        pieces = chat_stream(self._answers, (), model="", via=self._via(job))
         said: list[str] = []
         async with aclosing(pieces):
             async for piece in pieces:
@@ -106,6 +92,14 @@ class Assist:
             yield "delta", {"text": text}
         assert job.reply is not None  # the stream has come to its end
         yield "result", self._result(job, completion(job.reply, "".join(said)))
+
+    def _via(self, job: Job) -> Via:
+        """Messages and model are made in `prepare`: only then is the caller known."""
+
+        def keep(reply: Reply) -> None:
+            job.reply = reply
+
+        return Via(job.call, self._prepare(job), keep)
 
     def _prepare(self, job: Job) -> Callable[[Call], Awaitable[None]]:
         async def prepare(call: Call) -> None:
@@ -159,13 +153,6 @@ class Assist:
         text = self._prompts.restore(said.text)
         make = rewriting if job.action == "rewrite" else explanation
         return make(job.call, job.task, job.context, said, text)
-
-
-def _keep(job: Job) -> Callable[[Reply], None]:
-    def keep(reply: Reply) -> None:
-        job.reply = reply
-
-    return keep
 
 
 def body_of(context: Context, model: str, *, stream: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One attempt on one replica: send, wait for the first of the answer, tell the router how it went."""
+"""One attempt on one replica: send, wait for the first of the answer, report how it went."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Attempts:
         return min(call.deadline, call.received + self._timeouts.total)
 
     def _patience(self, call: Call, replica: Replica) -> float:
-        """Seconds until the first event of a stream, or the whole of a plain answer, must be here."""
+        """Seconds until the first event of a stream, or all of a plain answer, must be here."""
         times = self._timeouts
         left = self.deadline(call) - self._clock()
         own = replica.stream_timeout if call.stream else None

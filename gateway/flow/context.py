@@ -1,4 +1,4 @@
-"""Makes a prompt of the material of one question: counts, fits, renders, and counts again to be sure."""
+"""Makes a prompt of the material of one question: counts, fits, renders, counts again."""
 
 from __future__ import annotations
 

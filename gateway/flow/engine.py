@@ -1,4 +1,4 @@
-"""Room 5: choose a replica, try, retry, fall back; and say in the client's words why nothing worked."""
+"""Room 5: choose a replica, try, retry, fall back; and say in public words why nothing worked."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ from contextlib import asynccontextmanager
 import orjson
 
 from gateway.domain.call import Attempt, Call, Reply
-from gateway.domain.errors import GatewayError, LLMError, LLMTimeoutError
-from gateway.domain.errors import RejectedByReplica, ReplicaBusy
+from gateway.domain.errors import (
+    GatewayError,
+    LLMError,
+    LLMTimeoutError,
+    ModelNotFound,
+    RejectedByReplica,
+    ReplicaBusy,
+)
 from gateway.domain.ports import Replica, Router
 from gateway.domain.retry import Fault, RetryRule
 from gateway.flow.attempt import AttemptFailed, Attempts
@@ -36,6 +42,17 @@ class Engine:
         self._rule = rule
         self._clock = clock
         self._random = random
+
+    def check(self, call: Call) -> None:
+        """ModelNotFound when nobody here has `call.model`; LLMError while no model is known."""
+        if not self._router.models():
+            raise LLMError(detail="no model is known yet: no replica has answered", retry_after=2.0)
+        if not self._router.replicas(call.model):
+            raise ModelNotFound(
+                f"The model {call.model[:80]!r} does not exist here; GET /v1/models lists those "
+                "that do.",
+                param="model",
+            )
 
     @asynccontextmanager
     async def open(self, call: Call, made: list[Attempt]) -> AsyncIterator[Reply]:
@@ -130,7 +147,7 @@ class _Run:
 
 
 def public_error(call: Call, failed: AttemptFailed, replica: Replica | None) -> GatewayError:
-    """What the client is told of a failure: its own mistakes in full, the fleet's troubles never."""
+    """What the client is told of a failure: its own mistakes in full, our troubles never."""
     fault = failed.fault
     where = replica.id if replica else "no replica"
     detail = f"{where}: {fault}: {failed.detail}"

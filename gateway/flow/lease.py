@@ -1,4 +1,4 @@
-"""What an attempt holds of a replica, and gives back exactly once: Lease; and the answer on it: Opened."""
+"""What an attempt holds of a replica and gives back once: Lease; the answer on it: Opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rooms in a straight line: identify, guard, admission, engine; then settle once, whatever happened."""
+"""The rooms in a straight line: identify, guard, admission, engine; then settle, once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import anyio
 
 from gateway.domain.call import Call, Outcome, Reply
-from gateway.domain.errors import LLMError, ModelNotFound
-from gateway.domain.ports import Prepare, Router, Telemetry
+from gateway.domain.ports import Prepare, Telemetry
 from gateway.flow.admission import Admission
 from gateway.flow.engine import Engine
 from gateway.flow.guard import Guard
@@ -26,8 +25,6 @@ class Pipeline:
         guard: Guard,
         admission: Admission,
         engine: Engine,
-        *,
-        router: Router,
         telemetry: Telemetry,
         clock: Callable[[], float],
     ) -> None:
@@ -35,7 +32,6 @@ class Pipeline:
         self._guard = guard
         self._admission = admission
         self._engine = engine
-        self._router = router
         self._telemetry = telemetry
         self._clock = clock
 
@@ -64,25 +60,15 @@ class Pipeline:
         call.caller = self._identify(call)
         if prepare is not None:
             await prepare(call)
-        self._known(call)
+        self._engine.check(call)
         await self._guard.before(call)
-        self._known(call)  # a policy may have sent it to another model
+        self._engine.check(call)  # a policy may have sent it to another model
         await rooms.enter_async_context(self._admission.slot(call))
         reply = await rooms.enter_async_context(self._engine.open(call, meter.attempts))
         meter.reply = reply
         if self._guard.watches(call):
             reply.chunks = self._guard.filter(call, reply.chunks, reply.stream)
         return reply
-
-    def _known(self, call: Call) -> None:
-        if not self._router.models():
-            raise LLMError(detail="no model is known yet: no replica has answered", retry_after=2.0)
-        if not self._router.replicas(call.model):
-            raise ModelNotFound(
-                f"The model {call.model[:80]!r} does not exist here; GET /v1/models lists those "
-                "that do.",
-                param="model",
-            )
 
     async def _settle(self, call: Call, outcome: Outcome) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What /api/ai/* answers: an explanation or a rewrite as plain JSON values, with the context report."""
+"""What /api/ai/* answers: an explanation or a rewrite as JSON, with the context report."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ class Telemetry(Section):
 class Embedded(Section):
     """The small built-in model that answers when no other is configured."""
 
-    context_tokens: int = Field(default=4096, ge=256, le=8192, description="tokens of its window")
+    context_tokens: int = Field(default=2048, ge=256, le=8192, description="tokens of its window")
     threads: int = Field(default=1, ge=1, le=256, description="CPU threads")
 
 

@@ -1,4 +1,4 @@
-"""Stand-ins for the outside world that do what a test scripts: FakeWire, FakeRouter, FakeTelemetry, FakeClock."""
+"""Stand-ins that do what a test scripts: FakeWire, FakeRouter, FakeTelemetry, FakeClock."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _START_SECONDS = 30.0
 def fleet_on(
     base_urls: Sequence[str], *, model: str = "m", router_settings: Mapping[str, Any] | None = None
 ) -> Fleet:
-    """One model on these replicas (each URL ends in /v1), as litellm_config.yaml would name them."""
+    """One model on these replicas (each URL ends in /v1), as litellm_config.yaml names them."""
     deployments = [
         Deployment(model, f"r{number}", {"model": f"hosted_vllm/{model}", "api_base": url})
         for number, url in enumerate(base_urls)
@@ -31,7 +31,7 @@ def fleet_on(
 
 
 class ServedGateway:
-    """Use as `with ServedGateway(fleet_on([mock.base_url])) as gateway: httpx.get(gateway.url …)`."""
+    """Use as `with ServedGateway(fleet_on([mock.base_url])) as gateway:`; `gateway.url`."""
 
     def __init__(self, fleet: Fleet, settings: Settings | None = None) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))

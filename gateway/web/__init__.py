@@ -1,1 +1,1 @@
-"""The HTTP edge: doors that make a Call of a request, and relays that make a response of a Reply."""
+"""The HTTP edge: doors make a Call of a request, relays make a response of a Reply."""

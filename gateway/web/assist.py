@@ -1,4 +1,4 @@
-"""/api/ai/explain and /api/ai/rewrite, each also as /stream: one route table over the assist room."""
+"""/api/ai/explain and /api/ai/rewrite, each also as /stream: routes to the assist room."""
 
 from __future__ import annotations
 

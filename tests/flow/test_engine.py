@@ -299,10 +299,15 @@ async def test_a_stream_without_a_real_finish_is_never_called_done(
     answer = FakeAnswer(steps=(chunk("he"), *ending))
     house = House([answer], FakeRouter())
     seen = b""
-    with pytest.raises(StreamTruncated):
+
+    async def read() -> None:
+        nonlocal seen
         async with house.engine.open(a_call(stream=True), house.made) as reply:
             async for piece in reply.chunks:
                 seen += piece
+
+    with pytest.raises(StreamTruncated):
+        await read()
     assert seen == chunk("he"), "whole events only, and no [DONE]"
     assert answer.closed
     assert house.router.faults[0][1] is not None
@@ -324,15 +329,20 @@ async def test_text_that_speaks_of_done_and_errors_is_only_text() -> None:
 
 
 async def test_a_client_that_leaves_closes_the_upstream_and_blames_nobody() -> None:
-    answer = FakeAnswer(steps=(chunk("he"), lambda: asyncio.Event().wait()))
+    answered = asyncio.Event()
+
+    async def hang() -> None:
+        answered.set()
+        await asyncio.Event().wait()
+
+    answer = FakeAnswer(steps=(chunk("he"), hang))
     house = House([answer], FakeRouter())
 
     async def client() -> None:
         await house.ask(a_call(stream=True))
 
     task = asyncio.create_task(client())
-    while not house.wire.given:
-        await asyncio.sleep(0)
+    await answered.wait()
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

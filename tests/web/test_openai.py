@@ -1,4 +1,4 @@
-"""/v1/* through a real socket with OpenAI's own client: answers, streams, errors, and a client that leaves."""
+"""/v1/* through a real socket with OpenAI's own client: answers, streams, errors, leaving."""
 
 from __future__ import annotations
 
@@ -245,7 +245,8 @@ async def test_when_the_client_leaves_the_upstream_is_closed_at_once(
             (received,) = await mock.settled()
         assert received.outcome == "client_left"
         assert received.ended is not None
-        metrics = httpx.get(f"{gateway.url}/metrics").text
+        async with httpx.AsyncClient() as http:
+            metrics = (await http.get(f"{gateway.url}/metrics")).text
     assert 'outcome="cancelled"' in metrics
 
 
