@@ -45,7 +45,6 @@ _BODY_FIELDS: Final = frozenset(
         *("response_format", "tools", "tool_choice"),
     }
 )
-)
 
 
 class LiteLLMRouter:
