@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from time import monotonic
 from types import TracebackType
+from typing import ClassVar
 from weakref import WeakSet
 
 import aiohttp
@@ -29,7 +30,7 @@ class _Stale(aiohttp.ClientError):
 class _Response(aiohttp.ClientResponse):
     """Knows a dead connection that had served before from one that broke while it worked."""
 
-    _served: WeakSet[object] = WeakSet()
+    _served: ClassVar[WeakSet[object]] = WeakSet()
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
         protocol, began = connection.protocol, monotonic()

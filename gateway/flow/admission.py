@@ -52,12 +52,14 @@ class Admission:
         the wait too long; `call.queue_seconds` says how long it was."""
         line = self._lines.setdefault(call.model, _Line())
         asked = self._clock()
-        if line.running < self._capacity(call.model) and not line.waiting:
-            line.running += 1
-        else:
-            await self._queue(call, line)
-        began = self._clock()
-        call.queue_seconds = began - asked
+        try:
+            if line.running < self._capacity(call.model) and not line.waiting:
+                line.running += 1
+            else:
+                await self._queue(call, line)
+        finally:
+            began = self._clock()
+            call.queue_seconds = began - asked
         try:
             yield
         finally:
@@ -77,7 +79,7 @@ class Admission:
             # The slot may have been handed over in the very moment that the caller gave up.
             if turn.done() and not turn.cancelled():
                 self._leave(call.model, line)
-            else:
+            elif turn in line.waiting:  # else it was passed over as given up already
                 line.waiting.remove(turn)
             if isinstance(error, TimeoutError):
                 raise self._overloaded(call, line, "waited too long") from None

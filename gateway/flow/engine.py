@@ -64,12 +64,13 @@ class Engine:
         try:
             yield opened.reply
         finally:
-            await opened.end()
-            if isinstance(chunks, AsyncGenerator):
-                await chunks.aclose()
+            # First, because a client may leave while the rest is awaited.
             result = "ok" if opened.reply.complete else str(opened.fault or "cancelled")
             made.append(opened.lease.seen(result))
             opened.reply.attempts = tuple(made)
+            await opened.end()
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
 
     async def _any_model(self, call: Call, made: list[Attempt]) -> Opened:
         models, seen = [call.model], set[str]()
@@ -126,6 +127,9 @@ class _Run:
                 spent = self._clock() >= self._attempts.deadline(call)
                 if spent or not error.fault.elsewhere or number > self._rule.limit:
                     raise
+            except BaseException:
+                made.append(Attempt(replica.id, "cancelled", self._clock() - began))
+                raise
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _choose(self, call: Call, model: str, failed: AttemptFailed | None) -> Replica:

@@ -113,6 +113,10 @@ class Guard:
             yield await screen.body(b"".join([chunk async for chunk in chunks]))
         screen.end()
 
+    def settles(self, call: Call) -> bool:
+        """Whether `after` has anybody to tell."""
+        return id(call) in self._entered
+
     async def after(self, call: Call, outcome: Outcome) -> None:
         """Tell the end to each policy that the call reached, last one first, once. What they raise
         is logged; nothing can be refused any more."""

@@ -51,10 +51,11 @@ class Meter:
         if isinstance(error, GatewayError):
             kind = OutcomeKind.REFUSED if error.status < 500 else OutcomeKind.FAILED
             return kind, error.status, error.code
-        if self.reply is not None and self.reply.complete:
+        left = isinstance(error, asyncio.CancelledError | GeneratorExit)
+        if self.reply is not None and self.reply.complete and (left or error is None):
             # Whoever leaves after the last byte has had the whole answer.
             return OutcomeKind.COMPLETED, 200, ""
-        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        if left:
             return OutcomeKind.CANCELLED, _CLIENT_LEFT, "client_disconnected"
         return OutcomeKind.FAILED, 500, "internal_error"
 

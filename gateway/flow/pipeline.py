@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import anyio
 
@@ -50,9 +52,7 @@ class Pipeline:
             meter.error = error
             raise
         finally:
-            # Not even the client's leaving may lose the record of what was used.
-            with anyio.CancelScope(shield=True):
-                await self._settle(call, meter.outcome())
+            await self._settle(call, meter.outcome())
 
     async def _walk(
         self, call: Call, prepare: Prepare | None, meter: Meter, rooms: AsyncExitStack
@@ -72,6 +72,24 @@ class Pipeline:
 
     async def _settle(self, call: Call, outcome: Outcome) -> None:
         try:
-            await self._guard.after(call, outcome)
+            if self._guard.settles(call):
+                await _to_its_end(self._guard.after(call, outcome))
         finally:
             self._telemetry.settled(call, outcome)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Not even the client's leaving may lose the record of what was used: a cancellation that comes
+    while `work` runs goes on after it."""
+    task = asyncio.ensure_future(work)
+    left: asyncio.CancelledError | None = None
+    # The scope keeps anyio's cancellations out, the task asyncio's own.
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError as error:
+                left = error
+    if left is not None:
+        raise left
+    task.result()
