@@ -150,7 +150,8 @@ def _policy(found: object, where: str) -> type[Policy]:
 
 def _broken(where: str, error: Exception, path: Path | None = None) -> Unusable:
     line, text = _line_in(path, error), str(error)
-    if isinstance(error, SyntaxError):
+    # A syntax error may also be in what the file imports: then its text names that file.
+    if isinstance(error, SyntaxError) and error.filename == str(path):
         line, text = error.lineno or 0, error.msg
     place = f"{where}:{line}" if line else where
     return Unusable((f"{place} cannot be loaded: {type(error).__name__}: {text}", _MEND))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from time import monotonic
 from types import TracebackType
@@ -28,20 +29,46 @@ class _Stale(aiohttp.ClientError):
 
 
 class _Response(aiohttp.ClientResponse):
-    """Knows a dead connection that had served before from one that broke while it worked."""
+    """Mends two habits of aiohttp: a kept connection that died is told from one that broke at
+    work, and a body that stops being HTTP ends (aiohttp closes the connection, but lets its
+    reader wait for ever)."""
 
     _served: ClassVar[WeakSet[object]] = WeakSet()
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
         protocol, began = connection.protocol, monotonic()
+        assert protocol is not None  # it has just been taken
         try:
             response = await super().start(connection)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             if protocol in self._served and monotonic() - began < _STALE_SECONDS:
                 raise _Stale(str(error)) from error
             raise
-        self._served.add(protocol)
+        closed = protocol.closed
+        if closed is None:
+            self._cut()
+            return response
+        if protocol not in self._served:
+            self._served.add(protocol)
+            closed.add_done_callback(_hear)
+        closed.add_done_callback(self._cut)
+        self.content.on_eof(lambda: _forget(closed, self._cut))
         return response
+
+    def _cut(self, _: object = None) -> None:
+        """The connection is closed: whoever reads on should hear of it."""
+        if not self.content.is_eof() and self.content.exception() is None:
+            self.content.set_exception(aiohttp.ClientPayloadError("the body is not valid HTTP"))
+
+
+def _hear(closed: asyncio.Future[None]) -> None:
+    """An exception that nobody asks for, asyncio would log."""
+    if not closed.cancelled():
+        closed.exception()
+
+
+def _forget(closed: asyncio.Future[None], callback: Callable[[object], None]) -> None:
+    closed.remove_done_callback(callback)
 
 
 class AiohttpResponse:

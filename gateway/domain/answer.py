@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.domain import placeholder
+from gateway.domain import encoding, placeholder
 from gateway.domain.envelope import Answer, Letter, Protocol, open_letter
 from gateway.domain.original import Original
 from gateway.domain.splice import Spliced, splice
@@ -107,12 +107,11 @@ def _problem(spliced: Spliced, original: Original, tag: str) -> tuple[str, str] 
     left = _leftover(spliced.text, original, tag)
     if left:
         return "leftover", f"{left!r} is left in it, so that its borders are not clear"
-    try:
-        encoded = spliced.text.encode(original.encoding)
-    except UnicodeEncodeError as error:
-        character = f"U+{ord(spliced.text[error.start]):04X}"
+    at = encoding.lost(spliced.text, original.encoding)
+    if at is not None:
+        character = f"U+{ord(spliced.text[at]):04X}"
         return "bad_encoding", f"it has {character}, which {original.encoding} cannot hold"
-    if b"\0" in encoded:
+    if "\0" in spliced.text:
         return "bad_encoding", "it has a NUL character, which would make the file binary"
     return None
 

@@ -171,7 +171,7 @@ def _related(material: Material) -> list[Item]:
     found: list[Item] = []
     seen = {material.file.path}
     for index, other in enumerate(ranked):
-        path = other.path.lstrip("/")
+        path = "/".join(part for part in other.path.split("/") if part not in ("", "."))
         refused = ""
         if path in seen:
             refused = "the same file is there already"

@@ -41,15 +41,30 @@ def codec(name: str | None) -> str:
 
 def encode(text: str, encoding: str, *, path: str) -> bytes:
     """`text` in `encoding`; raises `BadEncoding` with the line that it cannot hold."""
-    try:
+    at = lost(text, encoding)
+    if at is None:
         return text.encode(encoding)
+    line = text.count("\n", 0, at) + 1
+    raise BadEncoding(
+        f"Line {line} of the text for {path} has a character (U+{ord(text[at]):04X}) that "
+        f"{encoding} cannot hold.",
+        param="file.content",
+    )
+
+
+def lost(text: str, encoding: str) -> int | None:
+    """Where `text` has its first character that `encoding` cannot hold; None if it can hold all.
+
+    One that comes back as another is not held: in Shift JIS a yen sign would become a backslash.
+    """
+    try:
+        back = text.encode(encoding).decode(encoding, "replace")
     except UnicodeEncodeError as error:
-        line = text.count("\n", 0, error.start) + 1
-        raise BadEncoding(
-            f"Line {line} of the text for {path} has a character (U+{ord(text[error.start]):04X}) "
-            f"that {encoding} cannot hold.",
-            param="file.content",
-        ) from None
+        return error.start
+    if back == text:
+        return None
+    differ = (at for at, pair in enumerate(zip(text, back, strict=False)) if len({*pair}) > 1)
+    return next(differ, min(len(back), len(text) - 1))
 
 
 def check(raw: bytes, encoding: str, *, path: str) -> None:

@@ -192,18 +192,22 @@ def _fenced(text: str, original: str, language: str) -> Letter | None:
     """The longest closed fence. Where `original` has fences itself, only one around everything."""
     wrapped = fences.wrapped(text)
     if wrapped is not None:
-        return Letter(wrapped, "fence", certain=True, adjusted=("fence",))
-    if fences.any_in(original):
+        return Letter(wrapped.text, "fence", certain=True, adjusted=("fence",))
+    if fences.any_in(original) or not fences.any_in(text):
         return None
-    found = [block for block in fences.blocks(text) if block.fits(language)]
+    closed = fences.blocks(text)
+    found = [block for block in closed if block.fits(language)]
     news = [block for block in found if block.text.strip() != original.strip()]
     if not found:
-        return _nothing("a fence in the answer does not close") if fences.any_in(text) else None
+        return _nothing("only a part of the answer is in a fence" if closed else _UNCLOSED)
     best = max(news or found, key=lambda block: len(block.text))
     if not prose.related(best.text, original):
         return _nothing("the fenced block has nothing in common with the selection")
     notes = _joined([text[: best.start], text[best.end :]])
     return Letter(best.text, "fence", certain=True, notes=notes, adjusted=("fence",))
+
+
+_UNCLOSED = "a fence in the answer does not close"
 
 
 def _joined(parts: list[str]) -> str:
@@ -214,16 +218,21 @@ def _joined(parts: list[str]) -> str:
 
 
 def _unwrapped(letter: Letter, protocol: Protocol, original: Original) -> Letter:
-    """`letter` without echoed tags, a fence around all of it, and line numbers on every line."""
+    """`letter` without echoed tags, a fence around all of it, and line numbers on every line.
+
+    In Markdown a block of code at the start is a part of the text, and stays.
+    """
     for _ in range(3):
         text = _without_echoes(letter.text, protocol, original.selected)
         if text != letter.text:
             letter = replace(letter, text=text, adjusted=(*letter.adjusted, "echoed_tag"))
         if not fences.starts(letter.text) or fences.starts(original.selected):
             break
+        if original.language == "markdown" and fences.starts_block(letter.text):
+            break
         inner = _fenced(letter.text, original.selected, original.language)
         if inner is None or inner.found == "nothing":
-            return _nothing("a fence in the answer does not close")
+            return _nothing(_UNCLOSED)
         notes = _joined([letter.notes, inner.notes])
         letter = replace(inner, adjusted=letter.adjusted + inner.adjusted, notes=notes)
     text = _without_gutter(letter.text, original)
@@ -247,7 +256,7 @@ def _without_echoes(text: str, protocol: Protocol, original: str) -> str:
     return text
 
 
-_GUTTER = re.compile(r"[ \t]*(\d+)(?:[ \t]*[|│:]|\t)(.*)\Z", re.S)
+_GUTTER = re.compile(r"[ \t]*(\d{1,9})(?:[ \t]*[|│:]|\t)(.*)\Z", re.S)
 
 
 def _without_gutter(text: str, original: Original) -> str:

@@ -31,7 +31,19 @@ def any_in(text: str) -> bool:
 
 def starts(text: str) -> bool:
     """Whether the first line of `text` that is not blank is a fence."""
-    return _FENCE.match(text.lstrip("\r\n")) is not None
+    mark = _FENCE.search(text)
+    return mark is not None and not text[: mark.start()].strip()
+
+
+def starts_block(text: str) -> bool:
+    """Whether a Markdown `text` starts with a block of code, rather than is in a fence as a whole.
+
+    A fence around everything is taken for a block of code if it names the language of its code.
+    """
+    block = next(iter(blocks(text)), None)
+    if block is None or text[: block.start].strip() or block.fits("markdown"):
+        return False
+    return bool(block.info or text[block.end :].strip())
 
 
 def blocks(text: str) -> list[Block]:
@@ -54,25 +66,19 @@ def blocks(text: str) -> list[Block]:
     return found
 
 
-def wrapped(text: str) -> str | None:
-    """The inside of a fence around all of `text`; None when there is none.
+def wrapped(text: str) -> Block | None:
+    """The fence around all of `text`; None when there is none.
 
-    Fences inside must be shorter, or open and close in pairs.
+    Fences inside that are no shorter must open and close in pairs.
     """
     marks = list(_FENCE.finditer(text))
     if len(marks) < 2 or text[: marks[0].start()].strip() or text[marks[-1].end() :].strip():
         return None
     first, last = marks[0], marks[-1]
-    if (
-        last["info"].strip()
-        or last["run"][0] != first["run"][0]
-        or len(last["run"]) < len(first["run"])
-    ):
+    if last["info"].strip() or not last["run"].startswith(first["run"]):
         return None
-    close = _closing(marks, 0)
-    if close is not None and close < len(marks) - 1 and not _paired(marks[1:-1]):
-        return None
-    return _block(text, first, last).text
+    inside = [mark for mark in marks[1:-1] if mark["run"].startswith(first["run"])]
+    return _block(text, first, last) if _paired(inside) else None
 
 
 def _closing(marks: list[re.Match[str]], index: int) -> int | None:

@@ -13,7 +13,7 @@ class Rebased:
     """Lines with the indentation of the original; what was done to them; whether to warn."""
 
     lines: list[str]
-    adjusted: str | None = None
+    adjusted: tuple[str, ...] = ()
     doubtful: bool = False
 
 
@@ -44,7 +44,7 @@ def common(lines: Sequence[str]) -> str:
 
 def unit(lines: Sequence[str]) -> str:
     """One step of indentation: a tab, 2 to 8 spaces, or `""` when nothing is indented."""
-    tabs = sum(line.startswith("\t") for line in lines)
+    tabs = sum(line.startswith("\t") for line in lines if line.strip())
     steps: Counter[int] = Counter()
     last = 0
     for line in lines:
@@ -67,16 +67,17 @@ def rebase(answer: list[str], original: list[str]) -> Rebased:
     """
     home = common(original)
     answer, retabbed = _retabbed(answer, original)
-    done = "indent_style" if retabbed else None
+    done = ("indent_style",) if retabbed else ()
     if _first_line_slipped(answer, original, home):
         first = next(index for index, line in enumerate(answer) if line.strip())
-        return Rebased([*answer[:first], home + answer[first], *answer[first + 1 :]], "first_line")
+        lines = [*answer[:first], home + answer[first], *answer[first + 1 :]]
+        return Rebased(lines, (*done, "first_line"))
     base = common(answer)
-    if base == home or not any(line.strip() for line in answer):
+    if base == home or not _stripped(answer) or not _stripped(original):
         return Rebased(answer, done)
     shifted = [home + line[len(base) :] if line.strip() else line for line in answer]
     if _is_slip(answer, shifted, original, base):
-        return Rebased(shifted, "indent_shift")
+        return Rebased(shifted, (*done, "indent_shift"))
     return Rebased(answer, done, doubtful=_stripped(answer) != _stripped(original))
 
 

@@ -42,8 +42,7 @@ def splice(text: str, original: Original) -> Spliced:
         adjusted.append("context_overlap")
         blank_edges = _edges(cut)
     rebased = indent.rebase(_core(cut), old)
-    if rebased.adjusted:
-        adjusted.append(rebased.adjusted)
+    adjusted += rebased.adjusted
     edges = _edges(old)
     if edges != blank_edges:
         adjusted.append("edge_blank_lines")

@@ -6,7 +6,7 @@ import copy
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from gateway.domain.call import Call, Outcome
 from gateway.domain.endpoints import EMBEDDINGS
@@ -60,15 +60,16 @@ class Guard:
 
     async def _ask(self, link: Link, call: Call) -> None:
         # An edit must not stay when its policy is only a shadow, or breaks half-way and is skipped.
-        trial = replace(call, body=copy.deepcopy(call.body)) if link.tolerant else call
+        # It is the call itself that is lent and mended: policies know calls by their identity.
+        kept = replace(call, body=copy.deepcopy(call.body)) if link.tolerant else call
         began, fault = self._clock(), None
         try:
-            await contained(link, link.policy.before, trial)
+            await contained(link, link.policy.before, call)
         except (Refusal, PolicyFailed) as error:
             fault = error
+        if fault is not None or link.shadow:
+            _restore(call, kept)
         self.settle(link, call, fault, self._clock() - began)
-        if fault is None and link.tolerant and not link.shadow:
-            call.body, call.model = trial.body, trial.model
 
     def settle(
         self, link: Link, call: Call, fault: Refusal | PolicyFailed | None, seconds: float
@@ -128,6 +129,11 @@ class Guard:
                 detail = error.detail or f"policy {link.name} refused in `after`"
                 _log.error("call %s: %s", call.id, detail)
                 self._tell(link, call, Verdict.SKIPPED, self._clock() - began)
+
+
+def _restore(call: Call, kept: Call) -> None:
+    for field in fields(Call):
+        setattr(call, field.name, getattr(kept, field.name))
 
 
 def _verdict(link: Link, fault: Refusal | PolicyFailed | None) -> Verdict:

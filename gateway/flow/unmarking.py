@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from gateway.domain.control_tokens import MARK, restore
 
-_OPENERS = frozenset("<[]")
-# Longer than any control token that we neutralise, its marks included.
-_LONGEST = 96
+# The end of a text that may be the beginning of a marked token: its first character, then marks,
+# then what stands in tokens before their last character (the longest have 66 of it).
+_BEGUN = re.compile(
+    rf"[<\[\]](?:{MARK}+(?:</?(?:S(?:Y(?:S>?)?)?)?|[\w.:/|\uff5c\u2581~!-]{{0,66}}))?\Z"
+)
 
 
 class Unmarking:
     """`restore` for a stream, which also drops `prefill` where the server repeats it.
 
-    Text is held back only while it may be the beginning of a marked token.
+    Text is held back only while it may be the beginning of a marked token, or of the prefill.
     """
 
     def __init__(self, prefill: str = "") -> None:
@@ -27,18 +31,13 @@ class Unmarking:
                 return ""
             self._held = self._held.removeprefix(self._prefill)
             self._prefill = ""
-        end = self._settled()
-        shown, self._held = self._held[:end], self._held[end:]
-        return restore(shown)
+        whole = restore(self._held)
+        begun = _BEGUN.search(self._held)
+        self._held = begun[0] if begun else ""
+        # Cut after restoring: a token may end with the very bracket that another begins with.
+        return whole[: len(whole) - len(restore(self._held))]
 
     def end(self) -> str:
         """What was still held: nothing more comes."""
         shown, self._held = self._held, ""
         return restore(shown)
-
-    def _settled(self) -> int:
-        held = self._held
-        for at in range(max(0, len(held) - _LONGEST), len(held)):
-            if held[at] in _OPENERS and held[at + 1 : at + 2] in ("", MARK):
-                return at
-        return len(held)

@@ -1,4 +1,4 @@
-"""The wire against a real server: what each broken connection is called, which connections are kept, what is never done."""
+"""The wire against a real server: what a broken connection is called, and which are kept."""
 
 from __future__ import annotations
 
@@ -38,6 +38,12 @@ async def fault_of_sending(wire: AiohttpWire, mock: MockVLLM) -> Fault:
     return caught.value.fault
 
 
+async def status_of(wire: AiohttpWire, mock: MockVLLM) -> int:
+    response = await post(wire, mock)
+    response.close()
+    return response.status
+
+
 async def read_to_the_end(response: AiohttpResponse) -> bytes:
     whole = b"".join([chunk async for chunk in response.chunks()])
     response.release()
@@ -67,7 +73,8 @@ async def test_the_method_the_headers_and_the_body_go_out_as_given(
 ) -> None:
     body = '{"model": "mock", "x": "é\\u0000"}'.encode()
     headers = {"content-type": "application/json", "x-request-id": "r-1"}
-    await wire.send("POST", f"{mock_vllm.base_url}/completions", headers=headers, body=body)
+    url = f"{mock_vllm.base_url}/completions"
+    await read_to_the_end(await wire.send("POST", url, headers=headers, body=body))
     [received] = await mock_vllm.arrived()
     assert received.method == "POST"
     assert received.body == orjson.loads(body)
@@ -89,20 +96,20 @@ async def test_a_redirect_is_an_answer_like_any_other(
     wire: AiohttpWire, mock_vllm: MockVLLM
 ) -> None:
     mock_vllm.script(Behaviour(status=307, headers={"Location": f"{mock_vllm.url}/elsewhere"}))
-    assert (await post(wire, mock_vllm)).status == 307
+    assert await status_of(wire, mock_vllm) == 307
     assert len(mock_vllm.requests()) == 1
 
 
 async def test_a_cookie_is_not_brought_back(wire: AiohttpWire, mock_vllm: MockVLLM) -> None:
     mock_vllm.script(Behaviour(headers={"Set-Cookie": "a=b; Path=/"}))
     for _ in range(2):
-        (await post(wire, mock_vllm)).close()
+        await status_of(wire, mock_vllm)
     assert all("cookie" not in received.headers for received in mock_vllm.requests())
 
 
 async def test_an_interim_answer_is_not_the_answer(wire: AiohttpWire, mock_vllm: MockVLLM) -> None:
     mock_vllm.script(Behaviour(interim=103))
-    assert (await post(wire, mock_vllm)).status == 200
+    assert await status_of(wire, mock_vllm) == 200
 
 
 async def test_a_body_whose_end_is_the_end_of_the_connection_is_read_whole(
@@ -120,8 +127,8 @@ async def test_a_proxy_of_the_environment_is_not_used(
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     async with AiohttpWire(connect=2.0) as late:
-        assert (await post(late, mock_vllm)).status == 200
-    assert (await post(wire, mock_vllm)).status == 200
+        assert await status_of(late, mock_vllm) == 200
+    assert await status_of(wire, mock_vllm) == 200
 
 
 async def test_more_requests_than_a_common_pool_has_go_out_at_once(
@@ -240,7 +247,7 @@ async def test_chunks_that_are_no_http_are_a_broken_connection(
     mock_vllm.script(Behaviour(garbage_after=1, garbage_framed=False, reset_after=2))
     # They may come in one packet with the headers, and are then found at once.
     with pytest.raises(WireError) as caught:
-        await (await post(wire, mock_vllm, stream=True)).read(100_000)
+        await read_to_the_end(await post(wire, mock_vllm, stream=True))
     assert caught.value.fault is Fault.BROKEN
 
 
