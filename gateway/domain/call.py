@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.domain.endpoints import Endpoint
+from gateway.domain.record import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,12 @@ class Call:
     prompt: PromptRef | None = None
     traceparent: str | None = None
     queue_seconds: float = 0.0
+    record: Record | None = field(default=None, repr=False)
+
+    def note(self, kind: str, **facts: Any) -> None:
+        """Write a decision into the call's record, where one is kept."""
+        if self.record is not None:
+            self.record.note(kind, **facts)
 
     def __post_init__(self) -> None:
         self.route = self.route or self.endpoint.path
