@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 import time
 from collections.abc import AsyncIterator
@@ -12,27 +11,40 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-
-from gateway.adapters import litellm_config, policy_files, prompts
+from gateway.adapters import litellm_config
 from gateway.adapters.discovery import NotDiscovered, model_names
-from gateway.adapters.embedded import MODEL
-from gateway.adapters.litellm_config import LiteLLMConfig, Source
+from gateway.adapters.health import Health
+from gateway.adapters.prompts import PromptFiles
+from gateway.adapters.records import Records
+from gateway.adapters.replica_states import ReplicaStates
 from gateway.adapters.telemetry import Telemetry
-from gateway.adapters.tokens import ReplicaTokens, read_tokenizers
+from gateway.adapters.tokens import ReplicaTokens
 from gateway.adapters.transport import AiohttpWire
-from gateway.domain.call import Caller
-from gateway.domain.document import ConfigError, Problem
-from gateway.domain.limits import QueueLimits, Timeouts
-from gateway.domain.policy import Link, Tools
+from gateway.domain.limits import StreamLimits, Timeouts
 from gateway.domain.retry import RetryRule
+from gateway.domain.retry_budget import RetryBudget
 from gateway.flow.admission import Admission
 from gateway.flow.assist import Assist, AssistLimits
 from gateway.flow.attempt import Attempts
 from gateway.flow.engine import Engine
 from gateway.flow.guard import Guard
+from gateway.flow.hedge import Hedging
 from gateway.flow.identify import Identify
 from gateway.flow.pipeline import Pipeline
+from gateway.flow.walk import Means
+from gateway.plan import (
+    Fleet,
+    Plan,
+    affinity_of,
+    fleet_of,
+    health_of,
+    keys_of,
+    plan_of,
+    queue_limits_of,
+    retry_limit,
+    streams_of,
+    timeouts_of,
+)
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,83 +56,141 @@ _LOOK_AGAIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
-    """Where the models come from: `config` (litellm_config.yaml), or one server at `base_url`
-    whose model names it tells itself."""
+class House:
+    """The rooms as one configuration makes them. A reload builds a new one and puts it in the
+    place of the old, in which the requests that are in it stay to their end."""
 
-    source: Source
-    config: LiteLLMConfig | None = None
-    base_url: str = ""
-    api_key: SecretStr | None = None
+    plan: Plan
+    timeouts: Timeouts
+    streams: StreamLimits
+    identify: Identify
+    answers: Pipeline
+    assist: Assist
 
     @property
-    def key(self) -> str | None:
-        """The server's key in clear, for the wire alone."""
-        return self.api_key.get_secret_value() if self.api_key else None
+    def settings(self) -> Settings:
+        """Those that it was built from."""
+        return self.plan.settings
 
+    @property
+    def fleet(self) -> Fleet:
+        """Where its models come from."""
+        return self.plan.fleet
 
-@dataclass(frozen=True, slots=True)
-class CheckReport:
-    """What `gateway check` found: problems, and a line for each thing that is fine."""
-
-    problems: list[Problem]
-    lines: list[str]
+    @property
+    def prompts(self) -> PromptFiles:
+        """The prompt files."""
+        return self.plan.prompts
 
 
 class Gateway:
-    """Everything that a door stands on. It works inside `async with gateway.running()`."""
+    """Everything that a door stands on. It works inside `async with gateway.running()`.
+
+    What a reload must not lose is built here, once: connections, the router's counts, the queues,
+    telemetry, records. All else is in `house`: ask for it anew for each request.
+    """
 
     def __init__(self, settings: Settings, fleet: Fleet) -> None:
         # Imported here because LiteLLM takes seconds to import, and `gateway check` needs none.
         from gateway.adapters.litellm_router import LiteLLMRouter
 
-        self.settings = settings
-        self.fleet = fleet
-        self.timeouts = timeouts_of(settings)
-        self.trouble = "no replica has told its models yet"
-        self.router: LiteLLMRouter = LiteLLMRouter(time.monotonic)
-        self.telemetry = Telemetry(settings.telemetry, self.router.models)
-        self.prompts = prompts.load(settings.paths.prompts_dir)
-        self._chain = _chain(settings)
+        plan = plan_of(settings, fleet)
+        # Why the one server that tells its own models does not, while that is so.
+        self.trouble = "" if fleet.config else f"{fleet.base_url} has not told its models yet"
+        self.states = ReplicaStates(
+            time.monotonic,
+            max_age=settings.affinity.max_age_s,
+            told=lambda replica, was, now: self.telemetry.replica(replica, was, now),
+        )
+        self.router: LiteLLMRouter = LiteLLMRouter(
+            time.monotonic, self.states, affinity_of(settings), panics=settings.health.panic
+        )
+        self.records = Records(settings.records.keep, settings.records.max_bytes)
+        self.telemetry = Telemetry(
+            settings.telemetry, self.router.models, time.monotonic, self.records.keep
+        )
         self._wire = AiohttpWire(connect=settings.timeouts.connect_s)
-        self.tokens = ReplicaTokens(
+        self._health = Health(
+            self.router,
+            self.states,
+            self._wire,
+            health_of(settings),
+            clock=time.monotonic,
+            random=random.random,
+        )
+        self.admission = Admission(
+            self._capacity,
+            queue_limits_of(settings),
+            time.monotonic,
+            group=self._group,
+            on_depth=self.telemetry.queued,
+            on_shed=self.telemetry.shed,
+        )
+        self.house = self.build(plan)
+
+    @property
+    def answers(self) -> Pipeline:
+        """The pipeline of now, for calls made without HTTP (gateway.client)."""
+        return self.house.answers
+
+    def build(self, plan: Plan) -> House:
+        """New rooms over what lasts. Changes nothing that is in use, and may run in any thread."""
+        settings = plan.settings
+        timeouts, identify = timeouts_of(settings), Identify(keys_of(settings))
+        tokens = ReplicaTokens(
             self._wire,
             self.router.replicas,
             tokenizers=settings.assist.tokenizers,
             clock=time.monotonic,
         )
-        self.answers = self._pipeline()
-        self.assist = Assist(
-            self.answers,
-            self.prompts,
-            self.tokens,
-            models=self.router.models,
-            limits=AssistLimits(
-                model=settings.assist.model,
-                explain_tokens=settings.assist.explain_max_tokens,
-                rewrite_tokens=settings.assist.rewrite_max_tokens,
-            ),
+        answers = self._pipeline(plan, timeouts, identify, tokens)
+        limits = AssistLimits(
+            model=settings.assist.model,
+            explain_tokens=settings.assist.explain_max_tokens,
+            rewrite_tokens=settings.assist.rewrite_max_tokens,
         )
+        models = self.router.models
+        assist = Assist(answers, plan.prompts, tokens, models=models, limits=limits)
+        return House(plan, timeouts, streams_of(settings), identify, answers, assist)
 
-    def _pipeline(self) -> Pipeline:
-        settings, clock = self.settings, time.monotonic
-        queue = settings.queue
-        limits = QueueLimits(queue.slots_per_replica, queue.size, queue.wait_s)
-        retries = settings.retries
-        rule = RetryRule(_retry_limit(self.fleet, retries.limit), retries.backoff_s, retries.jitter)
-        attempts = Attempts(self.router, self._wire, self.telemetry, self.timeouts, clock)
+    def _pipeline(
+        self, plan: Plan, timeouts: Timeouts, identify: Identify, tokens: ReplicaTokens
+    ) -> Pipeline:
+        clock, retries = time.monotonic, plan.settings.retries
+        rule = RetryRule(retry_limit(plan.fleet, retries.limit), retries.backoff_s, retries.jitter)
+        attempts = Attempts(self.router, self._wire, self.telemetry, timeouts, clock)
+        means = _means(plan.settings, tokens)
         return Pipeline(
-            Identify(keys_of(settings)),
-            Guard(self._chain, on_verdict=self.telemetry.verdict, clock=clock),
-            Admission(self._capacity, limits, clock),
-            Engine(self.router, attempts, rule, clock=clock, random=random.random),
+            identify,
+            Guard(plan.chain, on_verdict=self.telemetry.verdict, clock=clock),
+            self.admission,
+            Engine(self.router, attempts, rule, clock=clock, random=random.random, means=means),
             self.telemetry,
             clock,
         )
 
+    def move_in(self, house: House) -> None:
+        """From now on, new requests get `house`. Call it in the event loop; it does not wait, so
+        nobody sees half of it. Where LiteLLM's Router refuses its part, it raises what that
+        raises, and all is as before."""
+        was, config = self.house.fleet.config, house.fleet.config
+        if config is not None:
+            kwargs = config.as_router_kwargs()
+            # A replica that is cooling down should not come back because a prompt was edited.
+            if was is None or was.as_router_kwargs() != kwargs:
+                self.router.load(kwargs)
+            self.trouble = ""
+        self.house = house
+        self.admission.adopt(queue_limits_of(house.settings))
+
     def _capacity(self, model: str) -> int:
-        default = self.settings.queue.slots_per_replica
-        return sum(r.max_parallel or default for r in self.router.replicas(model))
+        default = self.house.settings.queue.slots_per_replica
+        return self.router.slots(model, default)
+
+    def _group(self, model: str) -> str:
+        """The name that all aliases of a model share, so that they share its slots too."""
+        replicas = self.router.replicas(model)
+        return replicas[0].model if replicas else model
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -130,36 +200,50 @@ class Gateway:
             stack.push_async_callback(self.telemetry.aclose)
             await stack.enter_async_context(self._wire)
             stack.callback(self.router.close)
-            if self.fleet.config is not None:
-                self.router.load(self.fleet.config.as_router_kwargs())
+            if self.house.fleet.config is not None:
+                self.router.load(self.house.fleet.config.as_router_kwargs())
             else:
-                await self._look_for_models()
-                watch = asyncio.create_task(self._watch_models())
-                stack.push_async_callback(_ended, watch)
+                await self._look_for_models(self.house.fleet)
+            watch = asyncio.create_task(self._watch_models())
+            stack.push_async_callback(_ended, watch)
+            await stack.enter_async_context(self._health.watching())
             yield
 
-    async def _look_for_models(self) -> bool:
+    async def _look_for_models(self, fleet: Fleet) -> bool:
         """Ask the one server for its models, and take them if they have changed."""
         try:
-            names = await model_names(self._wire, self.fleet.base_url, self.fleet.key)
+            names = await model_names(self._wire, fleet.base_url, fleet.key)
         except NotDiscovered as error:
             self.trouble = str(error)
             return False
         self.trouble = ""
-        if names != self.router.models():
-            fleet = litellm_config.from_upstream(self.fleet.base_url, self.fleet.key, names)
-            self.router.load(fleet.as_router_kwargs())
-            _log.info("models of %s: %s", self.fleet.base_url, ", ".join(names))
+        # While we asked, litellm_config.yaml may have been filled.
+        if names != self.router.models() and self.house.fleet.config is None:
+            found = litellm_config.from_upstream(fleet.base_url, fleet.key, names)
+            self.router.load(found.as_router_kwargs())
+            _log.info("models of %s: %s", fleet.base_url, ", ".join(names))
         return True
 
     async def _watch_models(self) -> None:
-        known = bool(self.router.models())
+        known = not self.trouble
         if not known:
             _log.warning("%s; asking again every %g s", self.trouble, _ASK_AGAIN_SECONDS)
         while True:
             await asyncio.sleep(_LOOK_AGAIN_SECONDS if known else _ASK_AGAIN_SECONDS)
-            # A server that is gone for a while keeps its names: the next answer tells.
-            known = await self._look_for_models() or bool(self.router.models())
+            fleet = self.house.fleet
+            if fleet.config is None:
+                # A server that is gone for a while keeps its names: the next answer tells.
+                known = await self._look_for_models(fleet)
+
+
+def _means(settings: Settings, tokens: ReplicaTokens) -> Means:
+    """What may be spent on retries, hedges and hand-overs."""
+    retries, hedging = settings.retries, settings.hedging
+    return Means(
+        RetryBudget(retries.budget, retries.floor, time.monotonic),
+        Hedging(hedging.models, hedging.budget, hedging.min_samples) if hedging.models else None,
+        tokens,
+    )
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
@@ -174,95 +258,3 @@ async def open_gateway(settings: Settings, fleet: Fleet | None = None) -> AsyncI
     gateway = Gateway(settings, fleet or fleet_of(settings))
     async with gateway.running():
         yield gateway
-
-
-def fleet_of(settings: Settings, embedded_url: str = "") -> Fleet:
-    """Which models this gateway serves. ConfigError for a broken litellm_config.yaml. For the
-    embedded model, `embedded_url` is where it listens."""
-    paths, upstream = settings.paths, settings.upstream
-    given = paths.litellm_config_given
-    config = litellm_config.read(paths.litellm_config, os.environ, required=given)
-    source = litellm_config.source(
-        given=given, configured=config.configured, upstream=upstream.configured
-    )
-    if source == "file":
-        return Fleet(source, config)
-    if source == "upstream":
-        return Fleet(source, None, upstream.url, upstream.api_key)
-    return Fleet(source, None, embedded_url)
-
-
-def keys_of(settings: Settings) -> dict[str, Caller]:
-    """SHA-256 of each key → whose it is."""
-    return {key.sha256: Caller(team.name, key.id) for team in settings.teams for key in team.keys}
-
-
-def timeouts_of(settings: Settings) -> Timeouts:
-    """The bounds of time, as the rooms know them."""
-    times = settings.timeouts
-    return Timeouts(
-        connect=times.connect_s,
-        first_token=times.first_token_s,
-        idle=times.idle_s,
-        total=times.total_s,
-        stream_total=times.stream_total_s,
-    )
-
-
-def _retry_limit(fleet: Fleet, ours: int) -> int:
-    """The smaller of our own limit and LiteLLM's num_retries, where that is set."""
-    settings = fleet.config.as_router_kwargs() if fleet.config else {}
-    theirs = settings.get("num_retries")
-    return min(ours, theirs) if isinstance(theirs, int) else ours
-
-
-def _chain(settings: Settings) -> list[Link]:
-    paths = settings.paths
-    tools = Tools(now=time.time, random=random.random)
-    file = str(paths.config_dir / "policies.yaml")
-    return policy_files.load(settings.policies, paths.policies_dir, tools, file=file)
-
-
-def check(settings: Settings) -> CheckReport:
-    """Everything that `serve` would read, checked without serving and without LiteLLM."""
-    problems: list[Problem] = []
-    lines: list[str] = []
-    if exposed := settings.exposure_problem():
-        problems.append(exposed)
-    for look in (_check_fleet, _check_policies, _check_prompts, _check_tokenizers):
-        try:
-            lines += look(settings)
-        except ConfigError as error:
-            problems += error.problems
-    count = sum(len(team.keys) for team in settings.teams)
-    lines.append(f"keys: {count}" if count else "keys: none, so every caller on loopback is let in")
-    return CheckReport(problems, lines)
-
-
-def _check_fleet(settings: Settings) -> list[str]:
-    fleet = fleet_of(settings)
-    if fleet.source == "embedded":
-        return [f"models: none configured, so the embedded {MODEL}"]
-    if fleet.config is None:
-        return [f"models: those that {fleet.base_url} tells"]
-    names = dict.fromkeys(deployment.model_name for deployment in fleet.config.model_list)
-    count = len(fleet.config.model_list)
-    lines = [f"models: {len(names)} ({', '.join(names)}) on {count} replica(s)"]
-    if fleet.config.ignored:
-        lines.append(f"without effect here: {', '.join(fleet.config.ignored)}")
-    return lines
-
-
-def _check_policies(settings: Settings) -> list[str]:
-    links = _chain(settings)
-    return [f"policies: {len(links)} ({', '.join(link.name for link in links) or 'none'})"]
-
-
-def _check_tokenizers(settings: Settings) -> list[str]:
-    files = read_tokenizers(settings.assist.tokenizers)
-    return [f"tokenizers: {', '.join(files)}"] if files else []
-
-
-def _check_prompts(settings: Settings) -> list[str]:
-    names = prompts.load(settings.paths.prompts_dir).names()
-    return [f"prompts: {len(names)} ({', '.join(names)})"]

@@ -18,6 +18,7 @@ Model = TypeVar("Model", bound=BaseModel)
 _ENVIRON = "os.environ/"
 _ROUTER = "router_settings"
 _LITELLM = "litellm_settings"
+_CHECKS = "optional_pre_call_checks"
 _FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 
 
@@ -125,7 +126,12 @@ class Reader:
         settings = self._resolved(self._mapping(_ROUTER, rows), (_ROUTER,))
         values = self._optional(schema.RouterSettings, settings, _ROUTER)
         idle = [key for key in values if key in schema.WITHOUT_EFFECT]
-        self.ignored += [f"{_ROUTER}.{key}" for key in idle]
+        # What is switched off is as the file wants it.
+        self.ignored += [f"{_ROUTER}.{key}" for key in idle if values[key] is not False]
+        if checks := values.get(_CHECKS):
+            values[_CHECKS] = [check for check in checks if check in schema.CHECKS]
+            idle_checks = [check for check in checks if check not in schema.CHECKS]
+            self.ignored += [f"{_ROUTER}.{_CHECKS}: {check}" for check in idle_checks]
         return {key: value for key, value in values.items() if key not in idle}
 
     def _borrowed(self, rows: Any) -> dict[str, Any]:

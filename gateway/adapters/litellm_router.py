@@ -14,7 +14,7 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # no download of 
 os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # no implicit reading of ./.env
 os.environ.setdefault("LITELLM_LOG", "ERROR")
 
-import random
+import math
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -22,29 +22,41 @@ from typing import Any, Final
 import litellm
 from litellm import exceptions
 from litellm.router import Router
+from litellm.router_utils.pre_call_checks.model_rate_limit_check import ModelRateLimitingCheck
+from litellm.types.router import LiteLLM_Params
+from litellm.types.utils import all_litellm_params
 
+from gateway.adapters.choice import OWN, Choice
+from gateway.adapters.litellm_deployments import Deployments, Strategies, for_litellm
+from gateway.adapters.litellm_fallbacks import fallbacks_of
+from gateway.adapters.litellm_rotation import Rotation
+from gateway.adapters.replica_states import ReplicaStates
+from gateway.domain.affinity import AffinityRule
 from gateway.domain.call import Call, Usage
 from gateway.domain.errors import ModelNotFound
-from gateway.domain.ports import Replica
+from gateway.domain.ports import Fallback, Replica
 from gateway.domain.retry import Fault
+from gateway.domain.tags import call_tags
 
-_HEALTHY_SECONDS: Final = 0.1
-# Strategies whose choice is ours to make from true in-flight counts; the others ask LiteLLM.
-_OWN_CHOICE: Final = frozenset({"simple-shuffle", "least-busy"})
+# Candidates that a decision record names.
+_NOTED: Final = 8
+# Strategies that also keep each replica within its rpm and tpm.
+_LIMITING: Final = frozenset({"usage-based-routing", "usage-based-routing-v2"})
 _LOGGERS: Final = (
     "lowestlatency_logger",
     "lowesttpm_logger",
     "lowesttpm_logger_v2",
     "lowestcost_logger",
 )
-# Fields of litellm_params that belong into the request body; the rest is about the deployment.
-_BODY_FIELDS: Final = frozenset(
-    {
-        *("temperature", "top_p", "max_tokens", "max_completion_tokens", "stop", "seed", "n"),
-        *("presence_penalty", "frequency_penalty", "logit_bias", "user", "reasoning_effort"),
-        *("response_format", "tools", "tool_choice"),
-    }
-)
+# What its allowed_fails_policy tells apart.
+_EXCEPTIONS: Final = {
+    Fault.TIMEOUT: exceptions.Timeout,
+    Fault.RATE_LIMITED: exceptions.RateLimitError,
+    Fault.UPSTREAM_AUTH: exceptions.AuthenticationError,
+    Fault.SERVER_ERROR: exceptions.InternalServerError,
+}
+# litellm_params that LiteLLM itself keeps out of the request.
+_ABOUT: Final = frozenset({*all_litellm_params, *LiteLLM_Params.model_fields})
 
 
 class LiteLLMRouter:
@@ -53,107 +65,152 @@ class LiteLLMRouter:
     `clock` gives monotonic seconds.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        states: ReplicaStates | None = None,
+        rule: AffinityRule | None = None,
+        *,
+        panics: bool = False,
+    ) -> None:
         self._clock = clock
-        self._router: Any = None
-        self._replicas: dict[str, tuple[Replica, ...]] = {}
-        self._by_id: dict[str, Replica] = {}
-        self._deployments: dict[str, Any] = {}
-        self._weights: dict[str, float] = {}
-        self._aliases: dict[str, str] = {}
-        self._names: tuple[str, ...] = ()
-        self._loggers: list[Any] = []
+        self.states = states or ReplicaStates(clock)
+        self._panics = panics
         self._inflight: dict[str, int] = {}
-        self._healthy: dict[str, tuple[float, tuple[Replica, ...]]] = {}
+        self._choice = Choice(self.states, rule or AffinityRule(), self.load_of)
+        self._hooks: list[tuple[list[Any], Any]] = []
+        self._loggers: list[Any] = []
+        self._limiters: list[Any] = []
+        self._router: Any = None
+        self._known = Deployments()
+        self._strategies = Strategies({})
+        self._rotation = self._rotation_of()
+
+    def _rotation_of(self) -> Rotation:
+        return Rotation(self._router, self._known, self.states, self.load_of, self._clock)
 
     def load(self, router_kwargs: Mapping[str, Any]) -> None:
         """Take this `model_list` and these router settings from now on. Call it inside a running
         event loop: LiteLLM's Router starts tasks of its own with some settings."""
-        fresh = Router(**router_kwargs)
+        before = {id(one) for _, one in _hooks()}
+        fresh = Router(**for_litellm(router_kwargs))
         self.close()
         self._router = fresh
-        self._deployments = {d["model_info"]["id"]: d for d in fresh.model_list}
-        self._by_id = {key: _replica(d) for key, d in self._deployments.items()}
-        self._weights = {key: _weight(d["litellm_params"]) for key, d in self._deployments.items()}
-        groups: dict[str, list[Replica]] = {}
-        for replica in self._by_id.values():
-            groups.setdefault(replica.model, []).append(replica)
-        self._replicas = {name: tuple(members) for name, members in groups.items()}
-        self._aliases, hidden = _aliases(fresh.model_group_alias)
-        self._names = (*groups, *(name for name in self._aliases if name not in hidden))
+        self._hooks = [(hook, one) for hook, one in _hooks() if id(one) not in before]
+        self._known = Deployments(fresh.model_list, fresh.model_group_alias, _ABOUT)
+        self._strategies = Strategies(router_kwargs)
         self._loggers = [x for name in _LOGGERS if (x := getattr(fresh, name, None)) is not None]
-        self._healthy.clear()
+        checks = [
+            x for x in fresh.optional_callbacks or () if isinstance(x, ModelRateLimitingCheck)
+        ]
+        self._loggers += checks
+        self._limiters = [*filter(None, [fresh.lowesttpm_logger_v2]), *checks]
+        self._rotation = self._rotation_of()
+        self.states.keep(self._known.by_id)
 
     def close(self) -> None:
-        """Take our Router out of LiteLLM's global lists."""
+        """Take our Router, and the loggers of its strategy, out of LiteLLM's global lists."""
         if self._router is not None:
             self._router.discard()
             self._router = None
+            self._rotation = self._rotation_of()
+        for hook, ours in self._hooks:
+            hook[:] = [one for one in hook if one is not ours]
+        self._hooks = []
 
     def models(self) -> tuple[str, ...]:
         """Names that a client may ask for, aliases included, in the order of the file."""
-        return self._names
+        return self._known.names
 
     def replicas(self, model: str) -> tuple[Replica, ...]:
         """All replicas of a model, healthy or not; empty when there is no such model."""
-        return self._replicas.get(self._aliases.get(model, model), ())
+        return self._known.replicas(model)
 
     def load_of(self, replica: Replica) -> int:
         """Attempts on a replica that are under way."""
         return self._inflight.get(replica.id, 0)
 
+    def every(self) -> tuple[Replica, ...]:
+        """All replicas of all models."""
+        return tuple(self._known.by_id.values())
+
     async def healthy(self, model: str) -> tuple[Replica, ...]:
-        """Those in rotation now, as LiteLLM says, at most 0.1 s old and forgotten at each failure.
-        ModelNotFound when there is no such model."""
+        """Those in rotation now, of the lowest order that has any; LiteLLM's word on it is at
+        most 0.1 s old and forgotten at each failure. ModelNotFound when there is no such model."""
         if not self.replicas(model):
             raise ModelNotFound(param="model")
-        now = self._clock()
-        known = self._healthy.get(model)
-        if known is not None and now - known[0] < _HEALTHY_SECONDS:
-            return known[1]
-        found = tuple(self._by_id[d["model_info"]["id"]] for d in await self._ask_healthy(model))
-        self._healthy[model] = (now, found)
-        return found
+        return await self._rotation.healthy(model)
 
-    async def _ask_healthy(self, model: str) -> list[Any]:
-        kwargs = {"metadata": {"model_group": model}}
-        try:
-            found = await self._router.async_get_healthy_deployments(
-                model=model, request_kwargs=kwargs
-            )
-        except Exception:
-            # A marked edge: LiteLLM says "all of them are cooling down" by several exceptions,
-            # some of them plain ValueError, and none of them is a reason to fail here.
-            return []
-        return found if isinstance(found, list) else [found]
+    def wants_loads(self) -> bool:
+        """Whether a strategy looks at what replicas say of their load."""
+        return self._strategies.ours
+
+    async def cooling(self) -> set[str]:
+        """Ids of the replicas that LiteLLM lets rest."""
+        return await self._rotation.cooling()
+
+    def slots(self, model: str, default: int) -> int:
+        """Requests that a model's replicas take at once: those that are not out, or all where all
+        are. `default` for one without max_parallel_requests."""
+        every = self.replicas(model)
+        here = [one for one in every if self.states.in_rotation(one.id)]
+        return sum(one.max_parallel or default for one in here or every)
 
     async def pick(self, call: Call, model: str, tried: Collection[str]) -> Replica | None:
-        """The replica for the next attempt, none of `tried`; None when no other is in rotation."""
-        pool = [r for r in await self.healthy(model) if r.id not in tried]
-        if len(pool) < 2:
-            return pool[0] if pool else None
-        strategy = str(self._router.routing_strategy)
-        if strategy not in _OWN_CHOICE:
-            chosen = await self._ask_strategy(model)
-            if chosen is not None and chosen.id not in tried:
-                return chosen
-        if strategy == "least-busy":
-            return min(pool, key=lambda r: (self.load_of(r), random.random()))
-        first, second = random.choices(pool, [self._weights[r.id] for r in pool], k=2)
-        return first if self._pressure(first) <= self._pressure(second) else second
+        """The replica for the next attempt, none of `tried`; None when no other is in rotation.
+        As a fallback, `model` may also be the id of one replica.
 
-    def _pressure(self, replica: Replica) -> float:
-        return self.load_of(replica) / self._weights[replica.id]
-
-    async def _ask_strategy(self, model: str) -> Replica | None:
-        try:
-            found = await self._router.async_get_available_deployment(
-                model=model, request_kwargs={"metadata": {"model_group": model}}
-            )
-        except Exception:
-            # The same edge as in _ask_healthy: over its limits, or cooling down.
+        When not one of them is in rotation, and the model has no fallback, those are tried that
+        nobody has drained: a wrong guess about their health is then no outage."""
+        one = None if self.replicas(model) else self._known.by_id.get(model)
+        if one is None and not self.replicas(model):
+            raise ModelNotFound(param="model")
+        name = one.model if one else model
+        tags = call_tags(call) if self._rotation.tagged else ()
+        pool, rotates = await self._rotation.candidates(name, tags, tried)
+        if not pool and not rotates and self._panics and not self.fallbacks(model, Fault.CONNECT):
+            pool = await self._rotation.last_resort(name, tags, tried)
+        if one is not None:
+            pool = [member for member in pool if member.id == one.id]
+        if not pool:
             return None
-        return self._by_id.get(found["model_info"]["id"])
+        chosen, why = await self._choose(call, name, tags, pool)
+        if not rotates:
+            why = "none is in rotation"
+        if chosen is not None and call.record is not None:
+            names = [member.id for member in pool[:_NOTED]]
+            call.note("choice", model=name, replica=chosen.id, why=why, candidates=names)
+        return chosen
+
+    async def _choose(
+        self, call: Call, model: str, tags: tuple[str, ...], pool: list[Replica]
+    ) -> tuple[Replica | None, str]:
+        """By the model's strategy, and counted against its rpm and tpm where LiteLLM keeps them;
+        None when all are over theirs."""
+        strategy = self._strategies.of(self._known.group(model))
+        why = f"LiteLLM's {strategy}"
+        while pool:
+            chosen = None
+            if strategy not in OWN:
+                chosen = await self._rotation.strategys(model, tags, pool)
+                if chosen is None and strategy in _LIMITING:
+                    return None, why
+            if chosen is None:
+                shares = self._known.shares(pool)
+                chosen, why = self._choice.choose(strategy, call, pool, shares)
+            if await self._within_limits(chosen):
+                return chosen, why
+            pool = [one for one in pool if one is not chosen]
+        return None, why
+
+    async def _within_limits(self, replica: Replica) -> bool:
+        """Count the request against the replica's rpm and tpm, for whoever keeps them."""
+        try:
+            for limiter in self._limiters:
+                await limiter.async_pre_call_check(self._known.items[replica.id], None)
+        except exceptions.RateLimitError:
+            return False
+        return True
 
     def started(self, call: Call, replica: Replica) -> None:
         """An attempt begins: the replica's load grows by one."""
@@ -164,27 +221,29 @@ class LiteLLMRouter:
     ) -> None:
         """An attempt is over; a fault counts towards the replica's cooldown."""
         self._inflight[replica.id] = max(0, self._inflight.get(replica.id, 0) - 1)
-        if fault is None or replica.id not in self._deployments:
+        if fault is None or fault.of_client or not self._knows(replica):
             return
-        self._healthy.clear()
+        self._rotation.forget()
+        self.states.of(replica.id).attempt_failed(self._clock(), fault)
         error = _exception(fault, replica.model, retry_after)
-        kwargs = {**self._callback(replica), "exception": error}
+        kwargs = {**self._known.callback(replica), "exception": error}
         self._router.deployment_callback_on_failure(kwargs, None, None, None)
 
     async def succeeded(
         self, call: Call, replica: Replica, usage: Usage | None, seconds: float
     ) -> None:
         """An answer is complete: LiteLLM's failure rates and strategies learn of it."""
-        if replica.id not in self._deployments:
+        if not self._knows(replica):
             return
-        kwargs = self._callback(replica)
+        self.states.of(replica.id).attempt_passed(self._clock())
+        kwargs = self._known.callback(replica)
         self._router.sync_deployment_callback_on_success(kwargs, None, None, None)
         if not self._loggers:
             return
         end = datetime.now()
         begin = end - timedelta(seconds=seconds)
         total = usage.prompt + usage.completion if usage else 0
-        name = self._deployments[replica.id]["litellm_params"]["model"]
+        name = self._known.items[replica.id]["litellm_params"]["model"]
         kwargs |= {
             "stream": call.stream,
             "standard_logging_object": {
@@ -198,50 +257,18 @@ class LiteLLMRouter:
         for logger in self._loggers:
             await logger.async_log_success_event(kwargs, response, begin, end)
 
-    def _callback(self, replica: Replica) -> dict[str, Any]:
-        """The arguments that LiteLLM's callbacks read of a finished call."""
-        deployment = self._deployments[replica.id]
-        metadata = {
-            "model_group": replica.model,
-            "deployment": deployment["litellm_params"]["model"],
-        }
-        params = {"metadata": metadata, "litellm_metadata": metadata}
-        params["model_info"] = deployment["model_info"]
-        return {"litellm_params": params, "call_type": "acompletion"}
+    def _knows(self, replica: Replica) -> bool:
+        """Not those of a configuration that another has replaced, nor after the end."""
+        return self._router is not None and replica.id in self._known.items
 
-    def fallbacks(self, model: str, fault: Fault) -> tuple[str, ...]:
+    def fallbacks(self, model: str, fault: Fault) -> tuple[Fallback, ...]:
         """Models to try after this kind of fault, in the order of litellm_config.yaml."""
-        if fault is Fault.CONTEXT_WINDOW:
-            table = self._router.context_window_fallbacks
-        elif fault is Fault.CONTENT_POLICY:
-            table = self._router.content_policy_fallbacks
-        elif fault.elsewhere:
-            table = self._router.fallbacks
-        else:
-            return ()
-        group = self._aliases.get(model, model)
-        named = {name: targets for row in table or () for name, targets in row.items()}
-        targets = named.get(model) or named.get(group) or named.get("*") or ()
-        return tuple(t["model"] if isinstance(t, dict) else t for t in targets)
+        return fallbacks_of(self._router, model, self._known.group(model), fault)
 
 
-def _replica(deployment: Mapping[str, Any]) -> Replica:
-    params = deployment["litellm_params"]
-    name = params["model"]
-    upstream = name if params.get("custom_llm_provider") else name.partition("/")[2] or name
-    body = {key: params[key] for key in _BODY_FIELDS if params.get(key) is not None}
-    return Replica(
-        id=deployment["model_info"]["id"],
-        model=deployment["model_name"],
-        upstream_model=upstream,
-        base_url=str(params.get("api_base") or params.get("base_url") or "").rstrip("/"),
-        api_key=params.get("api_key") or None,
-        params={**body, **(params.get("extra_body") or {})},
-        headers={key.lower(): str(v) for key, v in (params.get("extra_headers") or {}).items()},
-        timeout=_seconds(params.get("timeout")),
-        stream_timeout=_seconds(params.get("stream_timeout")),
-        max_parallel=params.get("max_parallel_requests"),
-    )
+def _hooks() -> list[tuple[list[Any], Any]]:
+    """What is registered in LiteLLM's lists that its Router's `discard` forgets, with the list."""
+    return [(hook, one) for hook in (litellm.callbacks, litellm.input_callback) for one in hook]
 
 
 def _response(usage: Usage | None) -> Any:
@@ -256,43 +283,14 @@ def _response(usage: Usage | None) -> Any:
     return response
 
 
-def _seconds(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float | str) and value else None
-
-
-def _weight(params: Mapping[str, Any]) -> float:
-    """LiteLLM's own order of what weighs a deployment in simple-shuffle."""
-    for key in ("weight", "rpm", "tpm"):
-        if params.get(key):
-            return float(params[key])
-    return 1.0
-
-
-def _aliases(table: Mapping[str, Any] | None) -> tuple[dict[str, str], set[str]]:
-    names, hidden = {}, set()
-    for alias, target in (table or {}).items():
-        names[alias] = target["model"] if isinstance(target, dict) else target
-        if isinstance(target, dict) and target.get("hidden"):
-            hidden.add(alias)
-    return names, hidden
-
-
 def _exception(fault: Fault, model: str, retry_after: float | None) -> Exception:
     """The LiteLLM exception that its cooldown rules understand. Never APIConnectionError, which
     they ignore by its name."""
-    about: dict[str, Any] = {"message": str(fault), "model": model, "llm_provider": "openai"}
-    error: Any
+    kind: Any = _EXCEPTIONS.get(fault, exceptions.ServiceUnavailableError)
+    error = kind(message=str(fault), model=model, llm_provider="openai")
     if fault is Fault.TIMEOUT:
-        error = exceptions.Timeout(**about)
         error.status_code = 504
-    elif fault is Fault.RATE_LIMITED:
-        error = exceptions.RateLimitError(**about)
-    elif fault is Fault.UPSTREAM_AUTH:
-        error = exceptions.AuthenticationError(**about)
-    elif fault is Fault.SERVER_ERROR:
-        error = exceptions.InternalServerError(**about)
-    else:
-        error = exceptions.ServiceUnavailableError(**about)
     if retry_after is not None:
-        error.litellm_response_headers = {"retry-after": str(retry_after)}
+        # LiteLLM reads whole seconds only.
+        error.litellm_response_headers = {"retry-after": str(math.ceil(retry_after))}
     return error  # type: ignore[no-any-return]

@@ -16,12 +16,7 @@ from gateway.settings.tree import Url
 # Providers whose servers speak OpenAI's API: our wire carries them.
 OPENAI_WIRE = frozenset(
     {
-        "hosted_vllm",
-        "vllm",
-        "openai",
-        "openai_like",
-        "lm_studio",
-        "llamafile",
+        *("hosted_vllm", "vllm", "openai", "openai_like", "lm_studio", "llamafile"),
         "text-completion-openai",
     }
 )
@@ -29,31 +24,39 @@ OPENAI_WIRE = frozenset(
 # Arguments of LiteLLM's Router that are objects or have a section of their own: never settings.
 NOT_SETTINGS = frozenset(
     {
-        "model_list",
-        "search_tools",
-        "assistants_config",
-        "router_general_settings",
-        "ignore_invalid_deployments",
-        "fallback_access_check",
-        "fallback_budget_check",
+        *("model_list", "search_tools", "assistants_config", "router_general_settings"),
+        *("ignore_invalid_deployments", "fallback_access_check", "fallback_budget_check"),
         "auto_router_capability_limit",
     }
 )
 
-# Settings of the Router for things that it does while it carries requests. Here our wire does.
+# Settings of the Router for what it does while it carries requests (our wire does that, and the
+# retries), or for what it reads in a request: messages, tags, sessions (we show it none).
 WITHOUT_EFFECT = frozenset(
     {
         "alerting_config",
+        "background_health_check_model_groups",
         "cache_kwargs",
         "cache_responses",
         "caching_groups",
         "client_ttl",
         "debug_level",
         "default_litellm_params",
+        "default_priority",
+        "deployment_affinity_ttl_seconds",
+        "enable_health_check_routing",
+        "enable_pre_call_checks",
+        "enable_weighted_failover",
         "guardrail_list",
+        "health_check_ignore_transient_errors",
+        "health_check_staleness_threshold",
+        "model_group_affinity_config",
+        "model_group_retry_policy",
         "plugins",
         "polling_interval",
         "provider_budget_config",
+        "retry_after",
+        "retry_policy",
         "set_verbose",
     }
 )
@@ -98,7 +101,8 @@ Fallbacks = list[
     Annotated[dict[str, list[str | dict[str, Any]]], Field(min_length=1, max_length=1)]
 ]
 
-# LiteLLM also knows provider-budget-routing, which needs what its own calls cost: not here.
+# LiteLLM also knows provider-budget-routing, which needs what its own calls cost, and lar1, which
+# reads marks that clients put on requests: not here.
 Strategy = Literal[
     "simple-shuffle",
     "least-busy",
@@ -106,8 +110,11 @@ Strategy = Literal[
     "usage-based-routing-v2",
     "latency-based-routing",
     "cost-based-routing",
-    "lar1",
 ]
+# Ours: adapters/choice.py makes it.
+OwnStrategy = Literal["prefix_affinity"]
+# Of optional_pre_call_checks: the others look into the request, which LiteLLM is not shown.
+CHECKS = ("enforce_model_rate_limits",)
 
 
 class _Strict(BaseModel):
@@ -167,7 +174,7 @@ class RouterSettings(_Strict):
     retry_after: Count | None = None
     retry_policy: dict[str, Count | None] | None = None
     routing_groups: list[dict[str, Any]] | None = None
-    routing_strategy: Strategy | None = None
+    routing_strategy: Strategy | OwnStrategy | None = None
     routing_strategy_args: dict[str, Any] | None = None
     set_verbose: bool | None = None
     stream_timeout: Duration | None = None

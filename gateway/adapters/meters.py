@@ -55,6 +55,15 @@ class Meters:
             child = self._counts[key] = family.labels(*labels)
         child.inc(amount)
 
+    def remove(self, metric: Metric, *labels: str) -> None:
+        """A gauge that says nothing any more. With several workers it stays, at 0: files of
+        prometheus_client do not shrink."""
+        child = self._counts.pop((metric.name, *labels), None)
+        if isinstance(child, Gauge):
+            child.set(0)
+            if self._folder is None:
+                self._families[metric.name].remove(*labels)
+
     def observe(self, metric: Metric, value: float, *labels: str) -> None:
         """One more value of a histogram."""
         key = (metric.name, *labels)

@@ -14,9 +14,11 @@ from gateway.adapters.spans import AttemptTrace, CallTrace, parse_traceparent, t
 from gateway.adapters.traces import Traces, TraceSettings
 from gateway.domain import genai, metrics
 from gateway.domain.call import Attempt, Call, Outcome
-from gateway.domain.metrics import Names
+from gateway.domain.limits import Priority
+from gateway.domain.metrics import Metric, Names
 from gateway.domain.ports import Replica
 from gateway.domain.retry import Fault
+from gateway.domain.standing import State
 
 _RESULTS = frozenset(fault.value for fault in Fault) | {"ok", "cancelled"}
 
@@ -37,7 +39,8 @@ class _Open:
 class Telemetry:
     """One for each process, kept across reloads of the configuration: counters only ever grow.
 
-    `clock` is the one that stamped `call.received`. Calls are told apart as objects, not by id:
+    `clock` is the one that stamped `call.received`; `keep` is given each settled call, its outcome
+    and its trace id. Calls are told apart as objects, not by id:
     two clients may send the same request id.
     """
 
@@ -46,8 +49,10 @@ class Telemetry:
         settings: TraceSettings,
         known_models: Callable[[], Collection[str]],
         clock: Callable[[], float] = time.monotonic,
+        keep: Callable[[Call, Outcome, str | None], None] = lambda call, outcome, trace_id: None,
     ) -> None:
         self._known_models = known_models
+        self._keep = keep
         self._meters = Meters()
         self._traces = Traces(settings, clock)
         self._open: dict[int, _Open] = {}
@@ -56,6 +61,8 @@ class Telemetry:
         self._replicas = Names(256)
         self._policies = Names(100)
         self._decisions = Names(16)
+        self._shas = Names(1000)
+        self._sha = ""
 
     def started(self, call: Call) -> None:
         """A call comes in."""
@@ -73,6 +80,14 @@ class Telemetry:
         if kept is not None and kept.trace is not None:
             kept.trace.verdict(policy, decision, seconds)
 
+    def queued(self, model: str, priority: Priority, change: int) -> None:
+        """A call begins (1) or ends (-1) to wait for a slot of a configured model."""
+        self._meters.add(metrics.QUEUE_DEPTH, change, model, priority.value)
+
+    def shed(self, model: str, priority: Priority) -> None:
+        """A call was refused for want of a slot."""
+        self._meters.add(metrics.SHED, 1, model, priority.value)
+
     def attempt(self, call: Call, replica: Replica, number: int) -> Probe:
         """An attempt begins; `number` counts from 1."""
         kept = self._open.get(id(call))
@@ -85,6 +100,20 @@ class Telemetry:
         kept.probe = Probe(self, kept, replica, span)
         return kept.probe
 
+    def replica(self, replica: str, before: State | None, after: State | None) -> None:
+        """A replica's state has changed; None before it is known, and after it is gone."""
+        label = self._replicas.label(replica)
+        for state, change in ((before, -1), (after, 1)):
+            if state is not None:
+                self._meters.add(metrics.REPLICA_STATE, change, label, state.value)
+                self._meters.add(metrics.UPSTREAM_UP, change * state.up, label)
+
+    def count(self, metric: Metric, *labels: str) -> None:
+        """One more of what a counter counts; replicas are bounded as everywhere."""
+        named = zip(metric.labels, labels, strict=True)
+        bounded = [self._replicas.label(v) if n == "replica" else v for n, v in named]
+        self._meters.add(metric, 1, *bounded)
+
     def settled(self, call: Call, outcome: Outcome) -> None:
         """The end of a call. A second one, or one without `started`, does nothing."""
         kept = self._open.pop(id(call), None)
@@ -95,7 +124,22 @@ class Telemetry:
         self._measure(call, outcome, kept)
         if kept.trace is not None:
             kept.trace.finish(outcome)
-        log_request(call, outcome, kept.trace.context if kept.trace else kept.parent)
+        span = kept.trace.context if kept.trace else kept.parent
+        log_request(call, outcome, span)
+        self._keep(call, outcome, f"{span.trace_id:032x}" if span else None)
+
+    def configured(self, sha: str) -> None:
+        """This configuration holds from now on."""
+        label = self._shas.label(sha)
+        if label != self._sha:
+            if self._sha:
+                self._meters.remove(metrics.CONFIG_INFO, self._sha)
+            self._meters.add(metrics.CONFIG_INFO, 1, label)
+            self._sha = label
+
+    def reloaded(self, result: str) -> None:
+        """A reload is over: "ok" or "failed"."""
+        self._meters.add(metrics.CONFIG_RELOADS, 1, result)
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The page of /metrics in the format that `accept` asks for, and its content type."""

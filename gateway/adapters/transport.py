@@ -20,6 +20,7 @@ from gateway.domain.retry import Fault
 # Shorter than vLLM's uvicorn would like to keep a connection (5 s is its default), so that we
 # close first and a request does not meet a connection that is just being closed.
 _KEEP_ALIVE_SECONDS = 4.0
+_READ_BYTES = 64 * 1024
 # A connection that the other side has closed while nobody used it says so within a round trip.
 _STALE_SECONDS = 0.5
 
@@ -183,6 +184,9 @@ def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         # Bytes go to the client as they are, so nobody packs or unpacks them.
         headers={"accept-encoding": "identity"},
         auto_decompress=False,
+        # What lies here of a stream whose client is slow, before the replica has to wait: twice
+        # this, and one read of the socket. aiohttp's own is 256 KiB.
+        read_bufsize=_READ_BYTES,
         cookie_jar=aiohttp.DummyCookieJar(),
         # A proxy for the outside world must not come between us and our own replicas.
         trust_env=False,

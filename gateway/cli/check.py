@@ -20,12 +20,12 @@ def check(**paths: Path | None) -> None:
     Exits with 1 and says what to mend when something is wrong. Needs no replica and no network.
     """
     # Here, not above, for the sake of `gateway --help`.
-    from gateway import bootstrap
+    from gateway import plan
     from gateway.domain.document import ConfigError
 
     try:
         settings = load_settings(paths, {})
-        report = bootstrap.check(settings)
+        report = plan.check(settings)
     except ConfigError as error:
         show(error.problems, "mend them and check again")
         sys.exit(BROKEN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,15 +35,16 @@ def serve(host: str | None, port: int | None, workers: int | None, **paths: Path
 
     given = {"host": host, "port": port, "workers": workers}
     options = {name: value for name, value in given.items() if value is not None}
+    again = partial(load_settings, paths, {"server": options})
     try:
-        settings = load_settings(paths, {"server": options})
+        settings = again()
         problem = settings.exposure_problem() or listen_problem(settings)
         if problem is not None:
             raise ConfigError([problem])
         # Only now: a second of imports would come before a message about a typing error.
         from gateway.web import server
 
-        status = server.serve(settings)
+        status = server.serve(settings, again)
     except ConfigError as error:
         show(error.problems, "not serving")
         status = REFUSED

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.domain.endpoints import Endpoint
+from gateway.domain.limits import Priority
 from gateway.domain.record import Record
 
 
@@ -97,6 +98,8 @@ class Call:
     """One client request on its way. `body` is the JSON object; a policy may edit it.
 
     `received` and `deadline` are monotonic seconds; `credential` never leaves the gateway.
+    `tags` are LiteLLM's request tags, from a header; `affinity` names what calls of one prompt
+    file have in common, where the beginning of their messages does not say it.
     """
 
     id: str
@@ -113,6 +116,9 @@ class Call:
     traceparent: str | None = None
     queue_seconds: float = 0.0
     record: Record | None = field(default=None, repr=False)
+    tags: tuple[str, ...] = ()
+    affinity: str = ""
+    priority: Priority = Priority.NORMAL
 
     def note(self, kind: str, **facts: Any) -> None:
         """Write a decision into the call's record, where one is kept."""

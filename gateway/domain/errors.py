@@ -10,6 +10,8 @@
     ├── Unauthorized            401  invalid_api_key
     ├── Refusal                 403  refused_by_policy       a policy said no
     ├── Overloaded              429  queue_full              no slot in time
+    ├── ClientStalled           499  client_stalled          nobody is there to read it
+    ├── ShuttingDown            503  shutting_down           SIGTERM has come
     └── LLMError                503  replica_unavailable     no replica gave an answer
         ├── LLMTimeoutError     504  timeout
         ├── ReplicaBusy         429  replica_rate_limited
@@ -148,6 +150,26 @@ class Overloaded(GatewayError):
     code = "queue_full"
     type = "rate_limit_error"
     default_public = "Every replica of this model is busy; try again soon."
+
+
+class ClientStalled(GatewayError):
+    """The client left its answer unread for too long, and its connection was closed."""
+
+    status = 499
+    code = "client_stalled"
+    type = "client_error"
+    default_public = "The client does not read its answer."
+
+
+class ShuttingDown(GatewayError):
+    """This process is about to end; another one will answer."""
+
+    status = 503
+    code = "shutting_down"
+    default_public = "This gateway is shutting down; try again."
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=1.0)
 
 
 class LLMError(GatewayError):

@@ -75,6 +75,21 @@ QUEUE_WAIT = Metric(
     ("model",),
     _WAIT,
 )
+QUEUE_DEPTH = Metric(
+    "gw_queue_depth",
+    Kind.GAUGE,
+    "requests",
+    "Calls that wait for a slot now.",
+    ("model", "priority"),
+)
+SHED = Metric(
+    "gw_shed_total",
+    Kind.COUNTER,
+    "requests",
+    "Calls that got no slot: the queue was full, another call took their place in it, or they had "
+    "waited for queue.wait_s.",
+    ("model", "priority"),
+)
 FIRST_TOKEN = Metric(
     genai.TIME_TO_FIRST_TOKEN,
     Kind.HISTOGRAM,
@@ -111,12 +126,56 @@ ATTEMPTS = Metric(
     "Tries on a replica that are over, by result: ok, cancelled, or the fault's name.",
     ("replica", "outcome"),
 )
+UPSTREAM_UP = Metric(
+    "gw_upstream_up",
+    Kind.GAUGE,
+    "processes",
+    "Processes of the gateway that send requests to the replica: 0 is out of rotation.",
+    ("replica",),
+)
+REPLICA_STATE = Metric(
+    "gw_replica_state",
+    Kind.GAUGE,
+    "processes",
+    "Processes of the gateway in whose eyes the replica is in this state.",
+    ("replica", "state"),
+)
 RETRIES = Metric(
     "gw_retries_total",
     Kind.COUNTER,
     "attempts",
     "Attempts after the first of a call, by the fault that ended the one before.",
     ("reason",),
+)
+HANDOVERS = Metric(
+    "gw_handovers_total",
+    Kind.COUNTER,
+    "streams",
+    "Streams that broke, by what became of them: continued, restarted, finished (at its limit of "
+    "tokens), unsafe (nobody could go on), failed.",
+    ("result",),
+)
+HEDGES = Metric(
+    "gw_hedges_total",
+    Kind.COUNTER,
+    "requests",
+    "Second requests because a first answer was slow, by who answered first: won (the second), "
+    "lost, failed (neither); skipped, where the budget was spent.",
+    ("result",),
+)
+RETRIES_DENIED = Metric(
+    "gw_retries_denied_total",
+    Kind.COUNTER,
+    "attempts",
+    "Retries that were not made because the retry budget was spent.",
+    ("reason",),
+)
+MALFORMED_EVENTS = Metric(
+    "gw_malformed_events_total",
+    Kind.COUNTER,
+    "events",
+    "Events of a stream that were no events, and were left out.",
+    ("replica",),
 )
 POLICY_DECISIONS = Metric(
     "gw_policy_decisions_total",
@@ -125,11 +184,26 @@ POLICY_DECISIONS = Metric(
     "Verdicts of policies.",
     ("policy", "decision"),
 )
+CONFIG_RELOADS = Metric(
+    "gw_config_reload_total",
+    Kind.COUNTER,
+    "reloads",
+    "Reloads of the configuration, by result: ok, or failed (the last good one stays).",
+    ("result",),
+)
+CONFIG_INFO = Metric(
+    "gw_config_info",
+    Kind.GAUGE,
+    "processes",
+    "Processes that run with this configuration; two lines above 0 mean that they differ.",
+    ("sha",),
+)
 
 METRICS: tuple[Metric, ...] = (
-    *(REQUESTS, DURATION, INFLIGHT, QUEUE_WAIT, FIRST_TOKEN),
+    *(REQUESTS, DURATION, INFLIGHT, QUEUE_WAIT, QUEUE_DEPTH, SHED, FIRST_TOKEN),
     *(INPUT_TOKENS, OUTPUT_TOKENS, CACHED_TOKENS),
-    *(ATTEMPTS, RETRIES, POLICY_DECISIONS),
+    *(ATTEMPTS, UPSTREAM_UP, REPLICA_STATE, RETRIES, POLICY_DECISIONS, CONFIG_RELOADS, CONFIG_INFO),
+    *(HANDOVERS, HEDGES, RETRIES_DENIED, MALFORMED_EVENTS),
 )
 
 # What a label may hold. Every one of them is bounded: a client cannot add a series.
@@ -139,7 +213,11 @@ LABELS: dict[str, str] = {
     "team": f"the caller's team; after the first 50 of a process, `{OTHER}`",
     "outcome": "how it ended: see each metric",
     "replica": f"the replica's id; after the first 256 of a process, `{OTHER}`",
+    "result": "how it ended: see each metric",
+    "sha": f"12 digits of the digest of the files; after the first 1000 of a process, `{OTHER}`",
+    "state": "`healthy`, `cooling`, `unhealthy`, `half_open` or `drained`",
     "reason": "a fault's name, such as `connect_error`, `server_error`, `timeout`",
+    "priority": "`interactive`, `normal` or `batch`",
     "policy": f"the policy's name; after the first 100 of a process, `{OTHER}`",
     "decision": f"the policy's word; after the first 16 of a process, `{OTHER}`",
     "gen_ai_operation_name": "`chat`, `text_completion` or `embeddings`",

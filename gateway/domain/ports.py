@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gateway.domain.call import Attempt, Call, Outcome, PromptRef, Reply, Usage
+from gateway.domain.metrics import Metric
 from gateway.domain.retry import Fault
 
 
@@ -29,6 +30,14 @@ class Replica:
     timeout: float | None = None
     stream_timeout: float | None = None
     max_parallel: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """A model to try instead, and body fields that hold for it over the client's own."""
+
+    model: str
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 class WireError(Exception):
@@ -113,7 +122,7 @@ class Router(Protocol):
         """An answer is complete: what latency and usage based strategies learn from."""
         ...
 
-    def fallbacks(self, model: str, fault: Fault) -> tuple[str, ...]:
+    def fallbacks(self, model: str, fault: Fault) -> tuple[Fallback, ...]:
         """Models to try next after this kind of fault, in order."""
         ...
 
@@ -224,6 +233,10 @@ class Telemetry(Protocol):
 
     def attempt(self, call: Call, replica: Replica, number: int) -> Probe:
         """An attempt begins; `number` counts from 1."""
+        ...
+
+    def count(self, metric: Metric, *labels: str) -> None:
+        """One more of what a counter counts."""
         ...
 
     def settled(self, call: Call, outcome: Outcome) -> None:

@@ -11,6 +11,12 @@ from gateway.domain.call import Usage
 
 DONE = b"data: [DONE]\n\n"
 COMMENT = b": keep-alive\n\n"
+_BOM = b"\xef\xbb\xbf"
+
+# Lines that server-sent events know; any other one is garbage to us.
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+# So many broken events one after the other are no accident: the replica babbles.
+_BABBLE = 8
 
 _BOUNDARY = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _LINE = re.compile(rb"\r\n|\n|\r")
@@ -30,7 +36,7 @@ def events(whole: bytes) -> list[bytes]:
 def data_of(event: bytes) -> bytes | None:
     """The joined `data:` lines of one event; None when it has none (a comment, say)."""
     lines = []
-    for line in _LINE.split(event.removeprefix(b"\xef\xbb\xbf")):
+    for line in _LINE.split(event.removeprefix(_BOM)):
         if line.startswith(b"data:"):
             lines.append(line[6:] if line[5:6] == b" " else line[5:])
     return b"\n".join(lines) if lines else None
@@ -83,12 +89,16 @@ class StreamWatch:
 
     The bytes pass untouched; a chunk's JSON is parsed only where it says more than text. Taken
     out of the stream are `[DONE]` and what follows it (the engine sends it once the end is known
-    to be real), events that are not OpenAI's at all, an error event, and, with `hide_usage`, the
-    usage event that only we had asked for.
+    to be real), events that are not OpenAI's at all, lines that are no field, an error event, and,
+    with `hide_usage`, the usage event that only we had asked for. `choices` is how many answers
+    the stream is to bring: `whole` is True once all of them have finished.
     """
 
     __slots__ = (
+        "_choices",
+        "_ended",
         "_hide_usage",
+        "_in_a_row",
         "_whole",
         "done",
         "error",
@@ -97,63 +107,99 @@ class StreamWatch:
         "model",
         "stop_reason",
         "usage",
+        "whole",
     )
 
-    def __init__(self, *, hide_usage: bool) -> None:
+    def __init__(self, *, hide_usage: bool, choices: int = 1) -> None:
         self._hide_usage = hide_usage
+        self._choices = choices
         self._whole = WholeEvents()
+        self._ended: set[object] = set()
+        self._in_a_row = 0
         self.finish_reason = ""
         self.stop_reason: str | int | None = None
         self.usage: Usage | None = None
         self.model = ""
         self.error: dict[str, Any] | None = None
         self.done = False
+        self.whole = False
         self.malformed = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether this is the real end: the replica's own word for it, after a finish_reason."""
+        return self.whole or (self.done and bool(self.finish_reason))
+
+    @property
+    def babbles(self) -> bool:
+        """Whether nothing but garbage has come for a while."""
+        return self._in_a_row >= _BABBLE
 
     def feed(self, chunk: bytes) -> bytes:
         """What the client may have now. EventTooLarge on an endless event."""
         whole = self._whole.feed(chunk)
-        if not whole or self._plain(whole):
+        if not whole:
             return whole
-        return b"".join(event for event in events(whole) if self._keep(event))
+        if self._plain(whole):
+            self._in_a_row = 0
+            return whole
+        return b"".join([self._keep(event) for event in events(whole)])
 
     def end(self) -> bytes:
         """The upstream has closed: a last event that lacks only its blank line still counts."""
         rest = self._whole.held
-        if not rest.strip() or not self._keep(rest):
+        if not rest.strip() or not (kept := self._keep(rest)):
             return b""
-        return rest.rstrip(b"\r\n") + b"\n\n"
+        return kept.rstrip(b"\r\n") + b"\n\n"
 
     def _plain(self, whole: bytes) -> bool:
         """True when there is nothing to read here but deltas. Quotes inside delta text are
-        escaped in JSON, so these names, with their own quotes, can only be keys."""
+        escaped in JSON, so these names, with their own quotes, can only be keys; and so are line
+        breaks, so that two for each event leave no room for anything else."""
         return (
             bool(self.model)
             and whole.startswith(b"data: {")
+            and whole.endswith(b"}\n\n")
+            and (
+                (lines := whole.count(b"\n")) == 2 or lines == 2 + 2 * whole.count(b"}\n\ndata: {")
+            )
             and whole.count(b'"finish_reason"') == whole.count(b'"finish_reason":null')
             and b'"usage"' not in whole
             and b'"error"' not in whole
             and b"[DONE]" not in whole
         )
 
-    def _keep(self, event: bytes) -> bool:
+    def _keep(self, event: bytes) -> bytes:
+        """What may pass of one event: all of it, only its sane lines, or nothing."""
         if self.done or self.error is not None:
-            return False
-        payload = data_of(event)
+            return b""
+        lines = [line for line in _LINE.split(event.removeprefix(_BOM)) if line]
+        sane = [line for line in lines if line.startswith(_FIELDS)]
+        if not sane:
+            return self._skip() if lines else event
+        kept = event
+        if len(sane) < len(lines):
+            self.malformed += 1
+            kept = b"\n".join(sane) + b"\n\n"
+        payload = data_of(kept)
         if payload is None:
-            return event.lstrip().startswith((b":", b"event:", b"id:", b"retry:")) or self._skip()
+            return kept
         if payload.strip() == b"[DONE]":
             self.done = True
-            return False
+            return b""
         try:
             chunk = orjson.loads(payload)
         except orjson.JSONDecodeError:
             return self._skip()
-        return self._read(chunk) if isinstance(chunk, dict) else self._skip()
+        if not isinstance(chunk, dict):
+            return self._skip()
+        self._in_a_row = 0
+        return kept if self._read(chunk) else b""
 
-    def _skip(self) -> bool:
+    def _skip(self) -> bytes:
         self.malformed += 1
-        return False
+        self._in_a_row += 1
+        return b""
 
     def _read(self, chunk: dict[str, Any]) -> bool:
         if chunk.get("error"):
@@ -165,6 +211,11 @@ class StreamWatch:
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict) and isinstance(choice.get("finish_reason"), str):
-                self.finish_reason = choice["finish_reason"]
-                self.stop_reason = choice.get("stop_reason")
+                self._finish(choice)
         return not (self._hide_usage and choices == [] and chunk.get("usage"))
+
+    def _finish(self, choice: dict[str, Any]) -> None:
+        self.finish_reason = choice["finish_reason"]
+        self.stop_reason = choice.get("stop_reason")
+        self._ended.add(choice.get("index", 0))
+        self.whole = len(self._ended) >= self._choices

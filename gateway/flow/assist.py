@@ -108,7 +108,8 @@ class Assist:
             call.model = model = self._model(task)
             reserve = self._reserve(job.action, task)
             job.context = await self._builder.build(task.question, model, reserve)
-            call.prompt = job.context.rendered.ref
+            call.prompt = ref = job.context.rendered.ref
+            call.affinity = f"{ref.name}:{call.caller.team}:{task.question.material.file.path}"
             call.body = body_of(job.context, model, stream=call.stream)
 
         return prepare

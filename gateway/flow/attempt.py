@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from gateway.domain.call import Call, Reply, Usage
-from gateway.domain.errors import LLMTimeoutError, StreamTruncated
+from gateway.domain.graft import Graft, Unjoinable
 from gateway.domain.limits import Timeouts
 from gateway.domain.ports import Replica, Router, Telemetry, Wire, WireError, WireResponse
 from gateway.domain.retry import Fault, fault_of, retry_after_seconds
-from gateway.domain.sse import DONE, EventTooLarge, StreamWatch
+from gateway.domain.sse import EventTooLarge, StreamWatch
 from gateway.flow.lease import Lease, Opened
+from gateway.flow.stream import Stream, follow
 
 _ERROR_BYTES = 64 * 1024
 _ANSWER_BYTES = 64 * 1024 * 1024
-_DRAIN_SECONDS = 0.05
 
 
 class AttemptFailed(Exception):
@@ -43,6 +43,19 @@ class AttemptFailed(Exception):
         self.retry_after = retry_after
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is asked for, within one walk. `body` is the client's, or that of a fallback; `reshape`
+    makes another request of it once the replica's own fields are in (to go on with a broken
+    answer, which `graft` then joins to what was shown). The answer must have begun by `begin_by`,
+    in monotonic seconds."""
+
+    body: Mapping[str, Any]
+    begin_by: float
+    reshape: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    graft: Callable[[], Graft] | None = None
+
+
 class Attempts:
     """Makes attempts. `clock` gives monotonic seconds."""
 
@@ -56,23 +69,35 @@ class Attempts:
     ) -> None:
         self._router = router
         self._wire = wire
-        self._telemetry = telemetry
+        self.telemetry = telemetry
         self._timeouts = timeouts
         self._clock = clock
 
-    async def make(self, call: Call, replica: Replica, number: int) -> Opened:
-        """The `number`-th attempt (from 1). AttemptFailed when nothing usable came in time."""
-        probe = self._telemetry.attempt(call, replica, number)
+    async def make(
+        self,
+        call: Call,
+        replica: Replica,
+        number: int,
+        ask: Ask | None = None,
+        *,
+        others: bool = False,
+    ) -> Opened:
+        """The `number`-th attempt (from 1). AttemptFailed when nothing usable came in time, of
+        which a stream gets at most half where there are `others` to try."""
+        ask = ask or Ask(call.body, self.deadline(call))
+        probe = self.telemetry.attempt(call, replica, number)
         lease = Lease(call, replica, self._router, probe, self._clock)
         try:
-            async with asyncio.timeout(self._patience(call, replica)):
-                return await self._exchange(call, lease)
+            async with asyncio.timeout(self._patience(call, replica, ask, others)):
+                return await self._exchange(lease, ask, number)
         except TimeoutError:
             failed = AttemptFailed(Fault.TIMEOUT, "no answer in time")
         except WireError as error:
             failed = AttemptFailed(error.fault, str(error))
         except EventTooLarge as error:
             failed = AttemptFailed(Fault.GARBAGE, str(error))
+        except Unjoinable as error:
+            failed = AttemptFailed(Fault.UNSUPPORTED, str(error))
         except AttemptFailed as error:
             failed = error
         except BaseException:
@@ -86,34 +111,41 @@ class Attempts:
         """When an answer must have begun at the latest, in monotonic seconds."""
         return min(call.deadline, call.received + self._timeouts.total)
 
-    def _patience(self, call: Call, replica: Replica) -> float:
+    def _patience(self, call: Call, replica: Replica, ask: Ask, others: bool) -> float:
         """Seconds until the first event of a stream, or all of a plain answer, must be here."""
         times = self._timeouts
-        left = self.deadline(call) - self._clock()
-        own = replica.stream_timeout if call.stream else None
-        limit = own or replica.timeout or (times.first_token if call.stream else times.total)
-        return max(0.0, min(left, limit))
+        left = max(0.0, ask.begin_by - self._clock())
+        if not call.stream:
+            return min(left, replica.timeout or times.total)
+        known = times.first_token_by_model
+        named = known.get(call.model) or known.get(replica.model)
+        limit = replica.stream_timeout or named or replica.timeout or times.first_token
+        if limit >= left and others:
+            # One that hangs must leave the next one time to answer.
+            return left / 2
+        return min(left, limit)
 
-    async def _exchange(self, call: Call, lease: Lease) -> Opened:
-        url = f"{lease.replica.base_url}/{call.endpoint.upstream}"
-        response = await self._wire.send(
-            "POST", url, headers=self._headers(call, lease), body=upstream_body(call, lease.replica)
-        )
+    async def _exchange(self, lease: Lease, ask: Ask, number: int) -> Opened:
+        call, replica = lease.call, lease.replica
+        url = f"{replica.base_url}/{call.endpoint.upstream}"
+        headers, body = self._headers(call, lease, number), upstream_body(call, replica, ask)
+        response = await self._wire.send("POST", url, headers=headers, body=body)
         lease.response = response
         if (fault := fault_of(response.status, b"")) is not None:
             raise await self._refused(response, fault)
         if call.stream:
-            return await self._open_stream(call, lease, response)
+            return await self._open_stream(lease, response, ask)
         return await self._read_plain(lease, response)
 
-    def _headers(self, call: Call, lease: Lease) -> dict[str, str]:
+    def _headers(self, call: Call, lease: Lease, number: int) -> dict[str, str]:
         headers = {
             "content-type": "application/json",
             "accept": "text/event-stream" if call.stream else "application/json",
             # Bytes pass through untouched, so they must be readable as they are.
             "accept-encoding": "identity",
             "user-agent": "vllm-gateway",
-            "x-request-id": call.id,
+            # A replica that still works on an earlier attempt refuses a second one of that name.
+            "x-request-id": call.id if number == 1 else f"{call.id}-{number}",
             **lease.replica.headers,
         }
         if lease.replica.api_key:
@@ -156,13 +188,14 @@ class Attempts:
         )
         return Opened(reply, lease)
 
-    async def _open_stream(self, call: Call, lease: Lease, response: WireResponse) -> Opened:
+    async def _open_stream(self, lease: Lease, response: WireResponse, ask: Ask) -> Opened:
         """Wait for the first event, so that a bad stream is known before a client sees it."""
+        call = lease.call
         asked = (call.body.get("stream_options") or {}).get("include_usage")
-        watch = StreamWatch(hide_usage=not asked)
+        watch = StreamWatch(hide_usage=not asked, choices=choices_of(call))
         chunks = response.chunks()
         first = b""
-        while not first and not watch.done and watch.error is None:
+        while not first and not watch.done and watch.error is None and not watch.babbles:
             chunk = await anext(chunks, None)
             if chunk is None:
                 first = watch.end()
@@ -171,7 +204,9 @@ class Attempts:
         if watch.error is not None and not first:
             raise error_in_answer(watch.error)
         if not first:
-            raise AttemptFailed(Fault.TRUNCATED, "a stream without a single event")
+            fault = Fault.GARBAGE if watch.malformed else Fault.TRUNCATED
+            raise AttemptFailed(fault, "a stream without a single event")
+        graft = ask.graft() if ask.graft is not None else None
         reply = Reply(
             chunks=_once(b""),
             stream=True,
@@ -180,61 +215,29 @@ class Attempts:
             served_model=watch.model,
             first_token_seconds=self._clock() - call.received,
         )
-        opened = Opened(reply, lease)
-        reply.chunks = self._follow(opened, watch, first, chunks)
+        idle = self._timeouts.idle
+        stream = Stream(lease, watch, chunks, graft.feed(first) if graft else first, idle, graft)
+        opened = Opened(reply, lease, stream=stream)
+        reply.chunks = follow(opened)
         return opened
 
-    async def _follow(
-        self, opened: Opened, watch: StreamWatch, first: bytes, chunks: AsyncIterator[bytes]
-    ) -> AsyncIterator[bytes]:
-        """The stream from its first events to `[DONE]`, which is sent only after a real finish."""
-        yield first
-        reply = opened.reply
-        while not watch.done and watch.error is None:
-            chunk = await self._next(opened, chunks)
-            whole = watch.end() if chunk is None else watch.feed(chunk)
-            _note(reply, watch)
-            if whole:
-                yield whole
-            if chunk is None:
-                break
-        _note(reply, watch)
-        if watch.error is not None:
-            opened.fault = Fault.SERVER_ERROR
-            raise StreamTruncated(detail="the replica sent an error event in its stream")
-        if not watch.finish_reason:
-            opened.fault = Fault.TRUNCATED
-            raise StreamTruncated(detail="the stream ended without a finish_reason")
-        reply.complete = True
-        yield DONE
-        # A connection that has been read to its end can be used again; one that stays open
-        # after [DONE] is not worth waiting for.
-        with suppress(TimeoutError, WireError):
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                await anext(chunks, None)
 
-    async def _next(self, opened: Opened, chunks: AsyncIterator[bytes]) -> bytes | None:
-        """The next chunk, None at the end. LLMTimeoutError on a stall or at the deadline,
-        StreamTruncated when the connection breaks."""
-        left = opened.lease.call.deadline - self._clock()
-        idle = self._timeouts.idle
-        try:
-            async with asyncio.timeout(max(0.0, min(idle, left))):
-                return await anext(chunks, None)
-        except TimeoutError:
-            # Only a stall is the replica's fault; a deadline is the client's or the operator's.
-            opened.fault = Fault.TIMEOUT if idle < left else None
-            detail = f"no chunk for {idle:g} s" if idle < left else "the stream's time is up"
-            raise LLMTimeoutError(detail=detail) from None
-        except (WireError, EventTooLarge) as error:
-            opened.fault = Fault.BROKEN
-            raise StreamTruncated(detail=str(error)) from None
+def choices_of(call: Call) -> int:
+    """How many answers a request is for."""
+    many, prompt = call.body.get("n"), call.body.get("prompt")
+    # A list of numbers is one prompt in tokens.
+    prompts = isinstance(prompt, list) and not any(isinstance(one, int) for one in prompt)
+    count = len(prompt) if prompts and isinstance(prompt, list) else 1
+    return max(1, count) * (many if isinstance(many, int) and many > 0 else 1)
 
 
-def upstream_body(call: Call, replica: Replica) -> bytes:
+def upstream_body(call: Call, replica: Replica, ask: Ask | None = None) -> bytes:
     """The client's body with the replica's own model name and fixed parameters; a stream is asked
     to say its usage at the end."""
-    body = {**replica.params, **call.body, "model": replica.upstream_model}
+    body = {**replica.params, **(ask.body if ask else call.body)}
+    if ask is not None and ask.reshape is not None:
+        body = ask.reshape(body)
+    body["model"] = replica.upstream_model
     if call.stream:
         body["stream_options"] = {**(call.body.get("stream_options") or {}), "include_usage": True}
     return orjson.dumps(body)
@@ -247,13 +250,6 @@ def error_in_answer(error: Any) -> AttemptFailed:
     body = orjson.dumps({"error": error})
     fault = fault_of(status, body) or Fault.SERVER_ERROR
     return AttemptFailed(fault, f"error {status} inside a 200 answer", status=status, body=body)
-
-
-def _note(reply: Reply, watch: StreamWatch) -> None:
-    """What the stream has said of its end so far."""
-    reply.usage = watch.usage
-    reply.finish_reason = watch.finish_reason
-    reply.stop_reason = watch.stop_reason
 
 
 def _first_choice(answer: dict[str, Any]) -> dict[str, Any]:

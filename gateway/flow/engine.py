@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -17,16 +16,19 @@ from gateway.domain.errors import (
     RejectedByReplica,
     ReplicaBusy,
 )
-from gateway.domain.ports import Replica, Router
+from gateway.domain.ports import Fallback, Replica, Router
 from gateway.domain.retry import Fault, RetryRule
-from gateway.flow.attempt import AttemptFailed, Attempts
+from gateway.flow.attempt import Ask, AttemptFailed, Attempts
+from gateway.flow.handover import Handover, count_malformed
 from gateway.flow.lease import Opened
+from gateway.flow.walk import Gear, Means, Walk
 
 _MESSAGE_CHARS = 2000
 
 
 class Engine:
-    """`clock` gives monotonic seconds, `random` a number in [0, 1)."""
+    """`clock` gives monotonic seconds, `random` a number in [0, 1); `means` is what may be spent
+    beyond a first attempt."""
 
     def __init__(
         self,
@@ -36,12 +38,11 @@ class Engine:
         *,
         clock: Callable[[], float],
         random: Callable[[], float],
+        means: Means | None = None,
     ) -> None:
         self._router = router
         self._attempts = attempts
-        self._rule = rule
-        self._clock = clock
-        self._random = random
+        self._gear = Gear(router, attempts, rule, clock, random, means or Means())
 
     def check(self, call: Call) -> None:
         """ModelNotFound when nobody here has `call.model`; LLMError while no model is known."""
@@ -59,95 +60,47 @@ class Engine:
         """The answer to `call`, begun. Every attempt is added to `made`. Leaving the block before
         the answer is complete closes the upstream connection; either way all load is given back.
         GatewayError when no replica answered, or the request itself is wrong."""
+        if (budget := self._gear.means.budget) is not None:
+            budget.request()
         opened = await self._any_model(call, made)
         chunks = opened.reply.chunks
         try:
             yield opened.reply
         finally:
             # First, because a client may leave while the rest is awaited.
-            result = "ok" if opened.reply.complete else str(opened.fault or "cancelled")
-            made.append(opened.lease.seen(result))
+            if not opened.lease.ended:  # else a hand-over has told of it
+                result = "ok" if opened.reply.complete else str(opened.fault or "cancelled")
+                made.append(opened.lease.seen(result))
             opened.reply.attempts = tuple(made)
             await opened.end()
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
+            count_malformed(opened, self._attempts.telemetry)
 
     async def _any_model(self, call: Call, made: list[Attempt]) -> Opened:
-        models, seen = [call.model], set[str]()
+        models, seen = [Fallback(call.model)], set[str]()
         failed: tuple[AttemptFailed, Replica | None] | None = None
+        begin_by = self._attempts.deadline(call)
         while models:
-            model = models.pop(0)
-            if model in seen:
+            chosen = models.pop(0)
+            if chosen.model in seen:
                 continue
-            seen.add(model)
-            run = _Run(self._router, self._attempts, self._rule, self._clock, self._random)
+            if seen and failed is not None:
+                call.note("fallback", model=chosen.model, after=str(failed[0].fault))
+            seen.add(chosen.model)
+            walk = Walk(self._gear, call, chosen.model, made)
+            body = {**call.body, **chosen.params} if chosen.params else call.body
             try:
-                opened = await run.walk(call, model, made)
+                opened = await walk.first(Ask(body, begin_by))
             except AttemptFailed as error:
-                failed = (error, run.last)
-                models += self._router.fallbacks(model, error.fault)
+                failed = (error, walk.last)
+                models += self._router.fallbacks(chosen.model, error.fault)
             else:
+                opened.rescue = Handover(self._gear, walk, body) if call.stream else None
                 opened.reply.attempts = (*made, opened.lease.seen("ok"))
                 return opened
         assert failed is not None  # the loop has run at least once
         raise public_error(call, *failed) from failed[0]
-
-
-class _Run:
-    """The attempts of one call within one model."""
-
-    def __init__(
-        self,
-        router: Router,
-        attempts: Attempts,
-        rule: RetryRule,
-        clock: Callable[[], float],
-        random: Callable[[], float],
-    ) -> None:
-        self._router, self._attempts, self._rule = router, attempts, rule
-        self._clock, self._random = clock, random
-        self._tried: set[str] = set()
-        self._waits = 0
-        self.last: Replica | None = None
-
-    async def walk(self, call: Call, model: str, made: list[Attempt]) -> Opened:
-        """Attempts until one works, the rule forbids more, or the time is up. Another replica is
-        tried at once; one that failed already only after a back-off."""
-        failed: AttemptFailed | None = None
-        for number in range(1, self._rule.limit + 2):
-            replica = await self._choose(call, model, failed)
-            self.last = replica
-            began = self._clock()
-            try:
-                return await self._attempts.make(call, replica, len(made) + 1)
-            except AttemptFailed as error:
-                made.append(Attempt(replica.id, error.fault, self._clock() - began))
-                self._tried.add(replica.id)
-                failed = error
-                spent = self._clock() >= self._attempts.deadline(call)
-                if spent or not error.fault.elsewhere or number > self._rule.limit:
-                    raise
-            except BaseException:
-                made.append(Attempt(replica.id, "cancelled", self._clock() - began))
-                raise
-        raise AssertionError("unreachable: the last attempt returns or raises")
-
-    async def _choose(self, call: Call, model: str, failed: AttemptFailed | None) -> Replica:
-        replica = await self._router.pick(call, model, self._tried)
-        if replica is not None:
-            return replica
-        if failed is None or self.last is None:
-            raise AttemptFailed(Fault.CONNECT, f"no replica of {model!r} is in rotation")
-        if not failed.fault.retryable:
-            raise failed
-        self._waits += 1
-        pause = self._rule.delay(self._waits, self._random())
-        if self._clock() + pause >= self._attempts.deadline(call):
-            raise failed
-        await asyncio.sleep(pause)
-        # All have failed once: begin again with whoever is in rotation, or else with the last.
-        self._tried.clear()
-        return await self._router.pick(call, model, ()) or self.last
 
 
 def public_error(call: Call, failed: AttemptFailed, replica: Replica | None) -> GatewayError:

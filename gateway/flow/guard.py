@@ -86,6 +86,7 @@ class Guard:
         _log.warning("call %s: %s (%s)", call.id, fault.detail, verdict.value)
 
     def _tell(self, link: Link, call: Call, verdict: Verdict, seconds: float) -> None:
+        call.note("policy", policy=link.name, decision=verdict.value, seconds=round(seconds, 6))
         if self._on_verdict is not None:
             self._on_verdict(call, link.name, verdict, seconds)
 

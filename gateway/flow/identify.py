@@ -21,11 +21,15 @@ class Identify:
 
     def __call__(self, call: Call) -> Caller:
         """Who asks. Unauthorized when keys are configured and this is none of them."""
+        return self.caller(call.credential)
+
+    def caller(self, credential: str | None) -> Caller:
+        """Whose key this is. Unauthorized as above."""
         if not self._keys:
             return Caller()
-        if call.credential is None:
+        if credential is None:
             raise Unauthorized(detail="no key given")
-        digest = hashlib.sha256(call.credential.encode()).hexdigest()
+        digest = hashlib.sha256(credential.encode()).hexdigest()
         caller = self._keys.get(digest)
         if caller is None:
             raise Unauthorized("That key is not known here.", detail="unknown key")

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from gateway.domain.call import Attempt, Call, Reply
+from gateway.domain.call import Attempt, Call, Reply, Usage
+from gateway.domain.delivered import Delivered
 from gateway.domain.ports import Probe, Replica, Router, WireResponse
 from gateway.domain.retry import Fault
+
+if TYPE_CHECKING:
+    from gateway.flow.stream import Rescue, Stream
 
 
 @dataclass(slots=True)
@@ -49,11 +54,23 @@ class Lease:
 
 @dataclass(slots=True)
 class Opened:
-    """An answer that has begun, and the lease that it holds until it ends."""
+    """An answer that has begun, and the lease that it holds until it ends.
+
+    A stream that is handed over to another replica takes that one's `lease` and `stream`; `rescue`
+    is how, None where nobody would. `fault` is what broke the stream last.
+    """
 
     reply: Reply
     lease: Lease
     fault: Fault | None = None
+    stream: Stream | None = None
+    rescue: Rescue | None = None
+    delivered: Delivered = field(default_factory=Delivered)
+
+    @property
+    def own_usage(self) -> Usage | None:
+        """What the last replica alone has used."""
+        return self.stream.watch.usage if self.stream is not None else self.reply.usage
 
     async def end(self) -> None:
         """Settle with the replica, whatever became of the answer."""
@@ -62,8 +79,9 @@ class Opened:
             return
         if not reply.complete:
             # Whoever leaves early is no fault of the replica; a cut stream is.
-            lease.end(self.fault or "cancelled", self.fault)
+            fault = self.fault
+            lease.end(fault or "cancelled", None if fault is None or fault.of_client else fault)
             return
         lease.end("ok")
         seconds = lease.clock() - lease.began
-        await lease.router.succeeded(lease.call, lease.replica, reply.usage, seconds)
+        await lease.router.succeeded(lease.call, lease.replica, self.own_usage, seconds)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.domain.call import Attempt, Call, Outcome, OutcomeKind, Reply
-from gateway.domain.errors import GatewayError, LLMTimeoutError, StreamTruncated
+from gateway.domain.errors import ClientStalled, GatewayError, LLMTimeoutError, StreamTruncated
 
 # What proxies write into their logs for a client that went away; no client ever sees it.
 _CLIENT_LEFT = 499
@@ -48,6 +48,8 @@ class Meter:
             return OutcomeKind.TIMEOUT, error.status, error.code
         if isinstance(error, StreamTruncated):
             return OutcomeKind.TRUNCATED, error.status, error.code
+        if isinstance(error, ClientStalled):
+            return OutcomeKind.CANCELLED, error.status, error.code
         if isinstance(error, GatewayError):
             kind = OutcomeKind.REFUSED if error.status < 500 else OutcomeKind.FAILED
             return kind, error.status, error.code

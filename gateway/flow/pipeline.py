@@ -11,6 +11,7 @@ import anyio
 
 from gateway.domain.call import Call, Outcome, Reply
 from gateway.domain.ports import Prepare, Telemetry
+from gateway.domain.record import Record
 from gateway.flow.admission import Admission
 from gateway.flow.engine import Engine
 from gateway.flow.guard import Guard
@@ -43,6 +44,7 @@ class Pipeline:
         nobody learns anything of a request's contents, or costs us work, without a key.
         Leaving the block settles the call, once, whatever happened."""
         meter = Meter(call, self._clock)
+        call.record = Record(self._clock)
         self._telemetry.started(call)
         try:
             async with AsyncExitStack() as rooms:

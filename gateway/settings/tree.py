@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gateway.domain.document import Problem
+from gateway.settings.attempts import Hedging, Retries, Timeouts
 from gateway.settings.paths import Paths
 from gateway.settings.policies import PolicyEntry
+from gateway.settings.replicas import Affinity, Health
+from gateway.settings.section import Seconds, Section, Share, Wait, Weight
 from gateway.settings.teams import Team
 
 DEFAULT_UPSTREAM = "http://localhost:8001/v1"
@@ -44,15 +47,6 @@ def _upstream_url(value: str) -> str:
 
 Url = Annotated[str, AfterValidator(http_url)]
 UpstreamUrl = Annotated[str, AfterValidator(_upstream_url)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Wait = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """One group of settings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Server(Section):
@@ -61,7 +55,13 @@ class Server(Section):
     host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="TCP port; 0 takes any free one")
     workers: int = Field(default=1, ge=1, le=256, description="processes")
+    admin_team: str = Field(
+        default="operators", min_length=1, description="the team whose keys may use /admin/*"
+    )
     max_body_bytes: int = Field(default=33_554_432, ge=1024, description="bytes of a request body")
+    drain_s: Wait = Field(
+        default=0.0, description="seconds after SIGTERM in which only /readyz changes"
+    )
     shutdown_grace_s: Wait = Field(
         default=30.0, description="seconds for running requests to finish"
     )
@@ -86,32 +86,6 @@ class Upstream(Section):
         return self.base_url or DEFAULT_UPSTREAM
 
 
-class Timeouts(Section):
-    """How long a replica may take; the first that passes ends the attempt or the call."""
-
-    connect_s: Seconds = Field(default=5.0, description="seconds to open a connection")
-    first_token_s: Seconds = Field(
-        default=60.0, description="seconds until the first piece of an answer"
-    )
-    idle_s: Seconds = Field(default=60.0, description="seconds between two pieces of a stream")
-    total_s: Seconds = Field(
-        default=60.0, description="seconds for a whole answer, retries included"
-    )
-    stream_total_s: Seconds = Field(default=600.0, description="seconds for a whole stream")
-
-
-class Retries(Section):
-    """Another attempt after connection errors, 5xx and timeouts; never after a 4xx."""
-
-    limit: int = Field(default=3, ge=0, le=3, description="attempts on top of the first, 0 to 3")
-    backoff_s: tuple[Wait, ...] = Field(
-        default=(1.0, 2.0, 3.0),
-        min_length=1,
-        description="seconds before each, on the same replica",
-    )
-    jitter: Share = Field(default=0.1, description="spread of those seconds: 0.1 is ± 10 %")
-
-
 class Queue(Section):
     """What happens when every replica of a model is busy."""
 
@@ -120,6 +94,26 @@ class Queue(Section):
     )
     size: int = Field(default=256, ge=0, description="calls that may wait, for each model")
     wait_s: Wait = Field(default=30.0, description="seconds that a call may wait")
+    team_weights: dict[str, Weight] = Field(
+        default_factory=dict, description="team: its share of turns in the queue, 1 if not named"
+    )
+    relief: int = Field(
+        default=10,
+        ge=2,
+        le=1000,
+        description="of so many turns, one is for a lower priority that waits",
+    )
+
+
+class Streams(Section):
+    """What holds for streams towards the client."""
+
+    keepalive_s: Wait = Field(
+        default=15.0, description="seconds of silence before a comment is sent; 0: none is"
+    )
+    client_stall_s: Seconds = Field(
+        default=60.0, description="seconds that a client may leave its answer unread"
+    )
 
 
 class Assist(Section):
@@ -154,6 +148,20 @@ class Telemetry(Section):
     )
 
 
+class Reload(Section):
+    """Changed files are taken over without a restart; a broken one changes nothing."""
+
+    watch: bool = Field(default=True, description="look for changes; else only SIGHUP reloads")
+    poll_s: Seconds = Field(default=2.0, description="seconds between two looks at the files")
+
+
+class Records(Section):
+    """What was decided for each call, in memory, for GET /requests/{id}."""
+
+    keep: int = Field(default=10_000, ge=0, le=1_000_000, description="calls, the newest; 0: none")
+    max_bytes: int = Field(default=33_554_432, ge=65_536, description="bytes of all of them")
+
+
 class Embedded(Section):
     """The small built-in model that answers when no other is configured."""
 
@@ -178,9 +186,15 @@ class Settings(BaseSettings):
     upstream: Upstream = Upstream()
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
+    hedging: Hedging = Hedging()
     queue: Queue = Queue()
+    health: Health = Health()
+    affinity: Affinity = Affinity()
+    streams: Streams = Streams()
     assist: Assist = Assist()
     telemetry: Telemetry = Telemetry()
+    reload: Reload = Reload()
+    records: Records = Records()
     embedded: Embedded = Embedded()
     teams: tuple[Team, ...] = ()
     policies: tuple[PolicyEntry, ...] = ()
@@ -229,9 +243,15 @@ SECTIONS: dict[str, type[Section]] = {
     "server": Server,
     "timeouts": Timeouts,
     "retries": Retries,
+    "hedging": Hedging,
     "queue": Queue,
+    "health": Health,
+    "affinity": Affinity,
+    "streams": Streams,
     "assist": Assist,
     "telemetry": Telemetry,
+    "reload": Reload,
+    "records": Records,
     "embedded": Embedded,
 }
 

@@ -11,7 +11,8 @@ import orjson
 from gateway.domain.call import Attempt, Call, Outcome, Usage
 from gateway.domain.endpoints import CHAT, Endpoint
 from gateway.domain.errors import ModelNotFound
-from gateway.domain.ports import Replica, WireError
+from gateway.domain.metrics import Metric
+from gateway.domain.ports import Fallback, Replica, WireError
 from gateway.domain.retry import Fault
 
 
@@ -143,7 +144,9 @@ class FakeWire:
 class FakeRouter:
     """Replicas in order, all in rotation but for those in `cooling`; remembers every report."""
 
-    def __init__(self, *replicas: Replica, fallbacks: Mapping[str, tuple[str, ...]] = {}) -> None:
+    def __init__(
+        self, *replicas: Replica, fallbacks: Mapping[str, tuple[str | Fallback, ...]] = {}
+    ) -> None:
         self.all = replicas or (a_replica(),)
         self.cooling: set[str] = set()
         self.load: dict[str, int] = {}
@@ -179,8 +182,9 @@ class FakeRouter:
     ) -> None:
         self.successes.append((replica.id, usage))
 
-    def fallbacks(self, model: str, fault: Fault) -> tuple[str, ...]:
-        return self._fallbacks.get(model, ()) if fault.elsewhere else ()
+    def fallbacks(self, model: str, fault: Fault) -> tuple[Fallback, ...]:
+        named = self._fallbacks.get(model, ()) if fault.elsewhere else ()
+        return tuple(one if isinstance(one, Fallback) else Fallback(one) for one in named)
 
 
 @dataclass(slots=True)
@@ -202,6 +206,7 @@ class FakeTelemetry:
         self.probes: list[FakeProbe] = []
         self.verdicts: list[tuple[str, str]] = []
         self.outcomes: list[Outcome] = []
+        self.counts: list[tuple[str, ...]] = []
 
     def started(self, call: Call) -> None:
         self.calls.append(call)
@@ -212,6 +217,9 @@ class FakeTelemetry:
     def attempt(self, call: Call, replica: Replica, number: int) -> FakeProbe:
         self.probes.append(FakeProbe(call.traceparent))
         return self.probes[-1]
+
+    def count(self, metric: Metric, *labels: str) -> None:
+        self.counts.append((metric.name, *labels))
 
     def settled(self, call: Call, outcome: Outcome) -> None:
         self.outcomes.append(outcome)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
 
 from gateway.adapters.litellm_config import Deployment, LiteLLMConfig
-from gateway.bootstrap import Fleet
+from gateway.plan import Fleet
 from gateway.settings import Settings
+from gateway.web.connection import connection_class
 from gateway.web.server import create_app
 
 _START_SECONDS = 30.0
@@ -33,11 +34,23 @@ def fleet_on(
 class ServedGateway:
     """Use as `with ServedGateway(fleet_on([mock.base_url])) as gateway:`; `gateway.url`."""
 
-    def __init__(self, fleet: Fleet, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        settings: Settings | None = None,
+        again: Callable[[], Settings] | None = None,
+    ) -> None:
+        """`again` reads the settings anew, for a gateway that reloads them."""
         self._socket = socket.create_server(("127.0.0.1", 0))
-        app = create_app(settings or Settings(), fleet)
+        settings = settings or Settings()
         config = uvicorn.Config(
-            app, loop="uvloop", ws="none", lifespan="on", log_config=None, access_log=False
+            create_app(settings, fleet, again),
+            loop="uvloop",
+            http=connection_class(settings.streams.client_stall_s),
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(

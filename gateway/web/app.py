@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 
 from gateway.domain.errors import GatewayError, InvalidRequest, RouteNotFound
+from gateway.web.closing import Closing, ClosingDoor
 from gateway.web.edge import BodyLimit, ErrorResponse, RequestId
 
 _DESCRIPTION = """
@@ -34,6 +35,7 @@ def build_app(
     *,
     version: str,
     max_body_bytes: int,
+    closing: Closing,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
 ) -> FastAPI:
     """The application. `lifespan` opens what the routes stand on, and closes it at the end."""
@@ -47,7 +49,11 @@ def build_app(
         # Spans and metrics are our own (adapters/telemetry.py).
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         # The whole list, outermost first: pure ASGI, nothing that buffers.
-        middleware=[Middleware(RequestId), Middleware(BodyLimit, limit=max_body_bytes)],
+        middleware=[
+            Middleware(RequestId),
+            Middleware(ClosingDoor, closing=closing),
+            Middleware(BodyLimit, limit=max_body_bytes),
+        ],
     )
     for router in routers:
         app.include_router(router)

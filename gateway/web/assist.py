@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -10,14 +10,14 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from gateway.bootstrap import House
 from gateway.domain.call import Reply
 from gateway.domain.endpoints import CHAT
-from gateway.domain.limits import Timeouts
 from gateway.domain.sse import DONE, encode
 from gateway.flow.assist import Action, Assist, Event, Job
 from gateway.flow.task import Task
 from gateway.web.assist_request import AssistRequest, read_request, task_of
-from gateway.web.door import call_of, json_of, timeout_of
+from gateway.web.door import call_of, json_of, priority_of, timeout_of
 from gateway.web.relay import Relay
 
 _ACTIONS: tuple[tuple[Action, str], ...] = (
@@ -26,16 +26,23 @@ _ACTIONS: tuple[tuple[Action, str], ...] = (
 )
 
 
-def routes(assist: Assist, timeouts: Timeouts) -> APIRouter:
-    """All `/api/ai/*` routes."""
+def routes(current: Callable[[], House]) -> APIRouter:
+    """All `/api/ai/*` routes. `current` gives the house of now, in which a request then stays."""
     api = APIRouter(prefix="/api/ai", tags=["code assistance"])
 
     def add(action: Action, summary: str, *, stream: bool) -> None:
         async def handle(request: Request) -> Response:
             raw = await request.body()
-            job = _job(request, raw, action, timeouts.stream_total if stream else timeouts.total)
+            house = current()
+            times = house.timeouts
+            job = _job(request, raw, action, times.stream_total if stream else times.total)
             opening = _streamed if stream else _plain
-            return Relay(lambda: opening(assist, job), job.call.id)
+            return Relay(
+                lambda: opening(house.assist, job),
+                job.call.id,
+                streams=lambda: stream,
+                silence=house.streams.keepalive,
+            )
 
         api.add_api_route(
             f"/{action}/stream" if stream else f"/{action}",
@@ -57,6 +64,7 @@ def _job(request: Request, raw: bytes, action: Action, allowed: float) -> Job:
     call = call_of(request, CHAT, allowed)
 
     def read() -> Task:
+        call.priority = priority_of(request, call.priority)
         asked = read_request(json_of(request, raw), action)
         limits = [allowed, asked.options.timeout_s, timeout_of(request)]
         call.deadline = call.received + min(limit for limit in limits if limit is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 
-from gateway.bootstrap import Fleet
+from gateway.plan import Fleet
 from gateway.settings import Settings
 
 _SOURCE = "def mean(xs):\n    return sum(xs) / len(xs)\n"

@@ -13,8 +13,11 @@ from gateway.domain.body import client_timeout, parse
 from gateway.domain.call import Call
 from gateway.domain.endpoints import Endpoint
 from gateway.domain.errors import InvalidRequest
+from gateway.domain.limits import Priority
+from gateway.domain.tags import header_tags
 from gateway.flow.identify import credential
 
+_ASSIST = "/api/ai/"
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -26,12 +29,28 @@ def request_id(header: str | None) -> str:
     return f"req-{uuid.uuid4().hex}"
 
 
+def priority_of(request: Request, usual: Priority) -> Priority:
+    """What X-Gateway-Priority says, `usual` where it is not sent; InvalidRequest for another."""
+    header = request.headers.get("x-gateway-priority")
+    if header is None:
+        return usual
+    try:
+        return Priority(header.strip().lower())
+    except ValueError:
+        raise InvalidRequest(
+            f"X-Gateway-Priority must be interactive, normal or batch, "
+            f"not {header[:40]!r}; leave it out for {usual}.",
+            param="X-Gateway-Priority",
+        ) from None
+
+
 def call_of(request: Request, endpoint: Endpoint, total: float) -> Call:
     """A Call that is still empty: the pipeline fills it once the caller is known.
 
     `total` (s) is its deadline until its body says whether it streams.
     """
     headers = request.headers
+    route = request.scope["route"].path
     now = time.monotonic()
     traceparent = headers.get("traceparent", "")
     return Call(
@@ -41,9 +60,12 @@ def call_of(request: Request, endpoint: Endpoint, total: float) -> Call:
         body={},
         received=now,
         deadline=now + total,
-        route=request.scope["route"].path,
+        route=route,
         credential=credential(headers.get("authorization"), headers.get("x-api-key")),
         traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else None,
+        tags=header_tags(headers.get("x-litellm-tags")),
+        # Somebody sits in front of an editor and waits.
+        priority=Priority.INTERACTIVE if route.startswith(_ASSIST) else Priority.NORMAL,
     )
 
 

@@ -20,11 +20,15 @@ def error_headers(error: GatewayError) -> list[tuple[bytes, bytes]]:
     """Headers of an error answer: its type, and when to come back if that is known."""
     headers = [(b"content-type", b"application/json")]
     if error.retry_after is not None:
-        seconds = max(1, round(error.retry_after + 0.49))
-        headers.append((b"retry-after", b"%d" % seconds))
+        headers.append((b"retry-after", b"%d" % retry_after(error.retry_after)))
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     return headers
+
+
+def retry_after(seconds: float) -> int:
+    """As the header Retry-After says it: whole seconds, at least one."""
+    return max(1, round(seconds + 0.49))
 
 
 class ErrorResponse(Response):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
+from gateway.bootstrap import House
 from gateway.domain.body import fill
 from gateway.domain.call import Call
 from gateway.domain.endpoints import ENDPOINTS, Endpoint
-from gateway.domain.limits import Timeouts
-from gateway.domain.ports import Answers, Router
-from gateway.web.door import call_of, json_of, timeout_of
+from gateway.domain.ports import Router
+from gateway.web.door import call_of, json_of, priority_of, timeout_of
 from gateway.web.relay import Relay
 
 _FIELDS: dict[str, dict[str, Any]] = {
@@ -49,33 +50,13 @@ def _schema(endpoint: Endpoint) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def routes(answers: Answers, router: Router, timeouts: Timeouts) -> APIRouter:
-    """All `/v1/*` routes."""
+def routes(current: Callable[[], House], router: Router) -> APIRouter:
+    """All `/v1/*` routes. `current` gives the house of now, in which a request then stays."""
     api = APIRouter(tags=["OpenAI"])
     started = int(time.time())
 
-    def add(endpoint: Endpoint) -> None:
-        async def handle(request: Request) -> Response:
-            raw = await request.body()
-            call = call_of(request, endpoint, timeouts.total)
-
-            async def prepare(call: Call) -> None:
-                fill(call, json_of(request, raw), timeouts, timeout_of(request))
-
-            return Relay(lambda: answers.answer(call, prepare), call.id)
-
-        api.add_api_route(
-            endpoint.path,
-            handle,
-            methods=["POST"],
-            name=endpoint.name,
-            summary=f"OpenAI's {endpoint.name}, answered by a replica of the model",
-            response_class=Response,
-            openapi_extra=_schema(endpoint),
-        )
-
     for endpoint in ENDPOINTS:
-        add(endpoint)
+        _add(api, endpoint, current)
 
     @api.get("/v1/models", summary="The models that can be asked for")
     async def models() -> JSONResponse:
@@ -86,3 +67,31 @@ def routes(answers: Answers, router: Router, timeouts: Timeouts) -> APIRouter:
         return JSONResponse({"object": "list", "data": rows})
 
     return api
+
+
+def _add(api: APIRouter, endpoint: Endpoint, current: Callable[[], House]) -> None:
+    async def handle(request: Request) -> Response:
+        raw = await request.body()
+        house = current()
+        call = call_of(request, endpoint, house.timeouts.total)
+
+        async def prepare(call: Call) -> None:
+            call.priority = priority_of(request, call.priority)
+            fill(call, json_of(request, raw), house.timeouts, timeout_of(request))
+
+        return Relay(
+            lambda: house.answers.answer(call, prepare),
+            call.id,
+            streams=lambda: call.stream,
+            silence=house.streams.keepalive,
+        )
+
+    api.add_api_route(
+        endpoint.path,
+        handle,
+        methods=["POST"],
+        name=endpoint.name,
+        summary=f"OpenAI's {endpoint.name}, answered by a replica of the model",
+        response_class=Response,
+        openapi_extra=_schema(endpoint),
+    )

@@ -3,39 +3,92 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from gateway.adapters.replica_states import ReplicaState
 from gateway.bootstrap import Gateway
+from gateway.domain.document import Problem
+from gateway.domain.redaction import redact_text
+from gateway.domain.standing import State
+from gateway.reload import ConfigState, Reload
+from gateway.web.closing import Closing
+
+# What /readyz says of a broken configuration; the log has all of it.
+_MOST_PROBLEMS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether traffic should come here, and per model what it stands on."""
+    """Whether traffic should come here, per model what it stands on, and which configuration
+    holds."""
 
     ready: bool
     reason: str
     models: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
 
 
 async def readiness(gateway: Gateway) -> Readiness:
-    """Ready when at least one model has a replica in rotation."""
+    """Ready when at least one model has a replica in rotation, and the one server that tells its
+    models, where there is one, still does."""
+    rows = {state.id: _row(state) for state in await gateway.states.look(gateway.router)}
     models = {}
     for name in gateway.router.models():
-        healthy = await gateway.router.healthy(name)
-        models[name] = {"replicas": len(gateway.router.replicas(name)), "healthy": len(healthy)}
-    ready = any(row["healthy"] for row in models.values())
-    reason = "" if ready else gateway.trouble or "no model has a replica in rotation"
-    return Readiness(ready, reason, models)
+        members = [one.id for one in gateway.router.replicas(name)]
+        states = [rows[one] for one in members if one in rows]
+        healthy = sum(State(row["state"]).up for row in states)
+        models[name] = {"replicas": len(members), "healthy": healthy, "states": states}
+    in_rotation = any(row["healthy"] for row in models.values())
+    reason = gateway.trouble or ("" if in_rotation else "no model has a replica in rotation")
+    return Readiness(not reason, reason, models)
+
+
+async def told(gateway: Gateway, reload: Reload, closing: Closing) -> Readiness:
+    """What /readyz says: not ready either once somebody has told us to stop. A broken
+    configuration, in whose place the last good one stays, is no reason to send traffic away."""
+    state = await readiness(gateway)
+    if closing.begun:
+        state = replace(state, ready=False, reason="shutting down")
+    return replace(state, config=config_of(reload.state))
+
+
+def _row(state: ReplicaState) -> dict[str, Any]:
+    """What anybody may know of a replica; GET /admin/replicas has the rest."""
+    shown = ("id", "state", "why", "seconds", "last_fault", "last_fault_seconds")
+    every = state.as_dict()
+    return {name: every[name] for name in shown}
+
+
+def config_of(state: ConfigState) -> dict[str, Any]:
+    """The configuration's part of /readyz. Anybody may read it: places of problems and what is
+    wrong there, never a folder."""
+    return {
+        "ok": not state.problems,
+        "sha": state.sha,
+        "loaded_at": datetime.fromtimestamp(state.loaded_at, UTC).isoformat(timespec="seconds"),
+        "problems": [_line(problem) for problem in state.problems[:_MOST_PROBLEMS]],
+        "waiting_for_restart": list(state.waiting),
+    }
+
+
+def _line(problem: Problem) -> str:
+    line = str(replace(problem, file=Path(problem.file).name, fix=""))
+    return redact_text(line.replace(problem.file, Path(problem.file).name))
 
 
 def routes(
-    readiness: Callable[[], Awaitable[Readiness]], metrics: Callable[[str], tuple[bytes, str]]
+    readiness: Callable[[], Awaitable[Readiness]],
+    metrics: Callable[[str], tuple[bytes, str]],
+    look: Callable[[], Awaitable[object]],
 ) -> APIRouter:
-    """`metrics` renders for an Accept header and says what it has rendered."""
+    """`metrics` renders for an Accept header and says what it has rendered; `look` brings it up to
+    date on the states of replicas first."""
     api = APIRouter(tags=["operations"])
 
     @api.get("/healthz", summary="This process runs")
@@ -45,11 +98,11 @@ def routes(
     @api.get("/readyz", summary="This gateway can answer: 200, or 503 with the reason")
     async def readyz() -> JSONResponse:
         state = await readiness()
-        body = {"ready": state.ready, "reason": state.reason, "models": state.models}
-        return JSONResponse(body, status_code=200 if state.ready else 503)
+        return JSONResponse(asdict(state), status_code=200 if state.ready else 503)
 
     @api.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
     async def metrics_(request: Request) -> Response:
+        await look()
         body, content_type = metrics(request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.domain.call import Reply
-from gateway.domain.errors import GatewayError
+from gateway.domain.errors import ClientStalled, GatewayError, ShuttingDown
 from gateway.domain.sse import encode
-from gateway.web.edge import send_error
+from gateway.web.closing import was_cut
+from gateway.web.connection import has_stalled
+from gateway.web.edge import retry_after, send_error
+from gateway.web.event_stream import EventStream
 
 Opening = Callable[[], AbstractAsyncContextManager[Reply]]
 
@@ -43,15 +47,6 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-def event_stream_headers() -> list[tuple[bytes, bytes]]:
-    """Headers that keep proxies from holding events back."""
-    return [
-        (b"content-type", b"text/event-stream; charset=utf-8"),
-        (b"cache-control", b"no-cache"),
-        (b"x-accel-buffering", b"no"),
-    ]
-
-
 def answer_headers(reply: Reply) -> list[tuple[bytes, bytes]]:
     """Which replica answered, at which attempt."""
     return [
@@ -62,48 +57,75 @@ def answer_headers(reply: Reply) -> list[tuple[bytes, bytes]]:
 
 class Relay(Response):
     """Opens a Reply and sends it. An error before the first byte is a status; after it, an event
-    `error` with no `[DONE]`."""
+    `error` with no `[DONE]`. `streams()` says, once it is known, whether the answer will be a
+    stream; a client then never waits for longer than `silence` seconds (0: as long as it takes)
+    without a sign of life."""
 
-    def __init__(self, opening: Opening, request_id: str) -> None:
+    def __init__(
+        self,
+        opening: Opening,
+        request_id: str,
+        *,
+        streams: Callable[[], bool] = lambda: False,
+        silence: float = 0.0,
+    ) -> None:
         # Not Response.__init__: there is no body yet. Starlette looks at these two.
         self.background = None
         self.status_code = 200
         self._opening = opening
         self._request_id = request_id
+        self._streams = streams
+        self._silence = silence
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def work() -> None:
-            await self._relay(send)
+            await self._relay(scope, send)
 
         await until_disconnect(receive, work)
 
-    async def _relay(self, send: Send) -> None:
-        streaming = False
-        try:
-            async with self._opening() as reply:
-                if reply.stream:
-                    headers = [*event_stream_headers(), *answer_headers(reply)]
-                    await send({"type": "http.response.start", "status": 200, "headers": headers})
-                    streaming = True
-                    async for chunk in reply.chunks:
-                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                else:
-                    await self._send_plain(send, reply)
-        except GatewayError as error:
-            if not streaming:
-                await send_error(send, error, self._request_id)
-                return
-            event = encode(orjson.dumps(error.body(self._request_id)), "error")
-            await send({"type": "http.response.body", "body": event, "more_body": True})
-        if streaming:
-            await send({"type": "http.response.body", "body": b""})
+    async def _relay(self, scope: Scope, send: Send) -> None:
+        async with EventStream(send, self._silence, self._streams) as stream:
+            try:
+                async with self._opening() as reply:
+                    try:
+                        await _pass_on(reply, stream, send)
+                    except asyncio.CancelledError:
+                        if has_stalled(scope):
+                            raise ClientStalled from None
+                        if was_cut(scope):
+                            raise ShuttingDown from None
+                        raise
+            except GatewayError as error:
+                if not stream.started:
+                    await send_error(send, error, self._request_id)
+                    return
+                await stream.write(encode(orjson.dumps(self._told(error)), "error"))
+            if stream.started:
+                await stream.end()
 
-    async def _send_plain(self, send: Send, reply: Reply) -> None:
-        body = b"".join([chunk async for chunk in reply.chunks])
-        headers = [
-            (b"content-type", reply.content_type.encode()),
-            (b"content-length", b"%d" % len(body)),
-            *answer_headers(reply),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+    def _told(self, error: GatewayError) -> dict[str, Any]:
+        """An error's body; what a status would say in headers is in it."""
+        body = error.body(self._request_id)
+        if error.retry_after is not None:
+            body["error"]["retry_after"] = retry_after(error.retry_after)
+        return body
+
+
+async def _pass_on(reply: Reply, stream: EventStream, send: Send) -> None:
+    if not reply.stream:
+        await _send_plain(send, reply)
+        return
+    await stream.begin(answer_headers(reply))
+    async for chunk in reply.chunks:
+        await stream.write(chunk)
+
+
+async def _send_plain(send: Send, reply: Reply) -> None:
+    body = b"".join([chunk async for chunk in reply.chunks])
+    headers = [
+        (b"content-type", reply.content_type.encode()),
+        (b"content-length", b"%d" % len(body)),
+        *answer_headers(reply),
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -6,52 +6,78 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 import uvicorn
 from anyio.from_thread import start_blocking_portal
 from fastapi import FastAPI
-from uvicorn.supervisors import Multiprocess
 
-from gateway.adapters import logs
+from gateway.adapters import logs, watch
 from gateway.adapters.embedded import EmbeddedModel
-from gateway.bootstrap import Fleet, Gateway, check, fleet_of
+from gateway.bootstrap import Gateway, House
 from gateway.domain.document import ConfigError, Problem
+from gateway.plan import Fleet, check, fleet_of, places
+from gateway.reload import Reload
 from gateway.settings import Settings
-from gateway.web import assist, openai, ops
+from gateway.web import admin, assist, openai, ops, requests
 from gateway.web.app import build_app
 from gateway.web.banner import banner
+from gateway.web.closing import Closing, signals
+from gateway.web.connection import connection_class
+from gateway.web.workers import Workers
 
 _READY_SECONDS = 120.0
 _BACKLOG = 2048
+_FLUSH_SECONDS = 2
 
 
-def create_app(settings: Settings, fleet: Fleet) -> FastAPI:
-    """The application of one process; its lifespan opens and closes the gateway."""
+def create_app(
+    settings: Settings, fleet: Fleet, again: Callable[[], Settings] | None = None, sha: str = ""
+) -> FastAPI:
+    """The application of one process; its lifespan opens and closes the gateway. `again` reads the
+    settings anew: without it nothing is reloaded. `sha`: see Reload."""
     gateway = Gateway(settings, fleet)
     logs.configure(settings.telemetry.log_format, settings.telemetry.log_level)
+    server = settings.server
+    reload = Reload(gateway, again, sha)
+    closing = Closing(drain=server.drain_s, grace=server.shutdown_grace_s)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with gateway.running():
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(gateway.running())
+            await stack.enter_async_context(reload.watching())
+            handlers = signals(closing, reload.now, alone=server.workers == 1)
+            await stack.enter_async_context(handlers)
             yield
+
+    def current() -> House:
+        return gateway.house
 
     return build_app(
         [
-            openai.routes(gateway.answers, gateway.router, gateway.timeouts),
-            assist.routes(gateway.assist, gateway.timeouts),
-            ops.routes(partial(ops.readiness, gateway), gateway.telemetry.render),
+            openai.routes(current, gateway.router),
+            assist.routes(current),
+            requests.routes(gateway.records, lambda: gateway.house.identify),
+            admin.routes(gateway),
+            ops.routes(
+                partial(ops.told, gateway, reload, closing),
+                gateway.telemetry.render,
+                partial(gateway.states.look, gateway.router),
+            ),
         ],
         version=own_version(),
-        max_body_bytes=settings.server.max_body_bytes,
+        max_body_bytes=server.max_body_bytes,
+        closing=closing,
         lifespan=lifespan,
     )
 
@@ -64,9 +90,11 @@ def own_version() -> str:
         return "0.0.0"
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings, again: Callable[[], Settings] | None = None) -> int:
     """Serve until SIGTERM or Ctrl-C; running requests get `shutdown_grace_s` to finish. 0 after
-    an orderly end. ConfigError before anything listens when something cannot be served as set."""
+    an orderly end. ConfigError before anything listens when something cannot be served as set.
+    `again` reads the settings anew; with several workers it must be picklable."""
+    sha = watch.digest(places(settings))
     if problems := check(settings).problems:
         raise ConfigError(problems)
     _say(f"vllm-gateway {own_version()} is starting …")
@@ -79,21 +107,35 @@ def serve(settings: Settings) -> int:
             # Read by prometheus_client when it is first imported, in the workers.
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-metrics-"))
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        config = _uvicorn_config(settings, fleet)
+        config = _uvicorn_config(settings, partial(create_app, settings, fleet, again, sha))
         port = listener.getsockname()[1]
         threading.Thread(target=_announce, args=(settings, fleet, port), daemon=True).start()
         if settings.server.workers > 1:
-            Multiprocess(config, sockets=[listener]).run()
+            Workers(config, sockets=[listener]).run()
             return 0
+        # uvicorn raises the signal again once it has ended in good order: then, as with Ctrl-C,
+        # what this function has opened is still to be closed.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         server = uvicorn.Server(config)
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
         return 0 if server.started else 1
 
 
-def _uvicorn_config(settings: Settings, fleet: Fleet) -> uvicorn.Config:
-    return uvicorn.Config(
-        partial(create_app, settings, fleet),
+class _Config(uvicorn.Config):
+    """uvicorn's, which is sent to the workers: so it names its class of connections only there."""
+
+    stall = 60.0
+
+    def load(self) -> None:
+        """In the process that serves, before it does."""
+        super().load()
+        self.http_protocol_class = connection_class(self.stall)
+
+
+def _uvicorn_config(settings: Settings, factory: Callable[[], FastAPI]) -> uvicorn.Config:
+    config = _Config(
+        factory,
         factory=True,
         workers=settings.server.workers,
         loop="uvloop",
@@ -106,9 +148,12 @@ def _uvicorn_config(settings: Settings, fleet: Fleet) -> uvicorn.Config:
         date_header=True,
         # Headers of proxies are not believed: nothing here depends on the client's address.
         proxy_headers=False,
-        timeout_graceful_shutdown=max(1, round(settings.server.shutdown_grace_s)),
+        # By then Closing has seen to the requests; only their last bytes may be on the way.
+        timeout_graceful_shutdown=_FLUSH_SECONDS,
         backlog=_BACKLOG,
     )
+    config.stall = settings.streams.client_stall_s
+    return config
 
 
 def _listen(settings: Settings) -> socket.socket:

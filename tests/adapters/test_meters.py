@@ -41,6 +41,19 @@ def samples(page: bytes) -> dict[tuple[str, str], float]:
     }
 
 
+def test_a_gauge_that_is_removed_is_not_shown_and_may_come_back() -> None:
+    meters = Meters(DECLARED)
+    meters.add(LEVEL, 1, "a")
+    meters.add(LEVEL, 1, "b")
+    meters.remove(LEVEL, "a")
+    meters.remove(LEVEL, "never")
+    assert {key: v for key, v in samples(meters.render()[0]).items() if key[0] == "gw_level"} == {
+        ("gw_level", "b"): 1
+    }
+    meters.add(LEVEL, 1, "a")
+    assert samples(meters.render()[0])["gw_level", "a"] == 1
+
+
 def test_numbers_come_out_as_they_went_in() -> None:
     meters = Meters(DECLARED)
     meters.add(HITS, 1, "a")

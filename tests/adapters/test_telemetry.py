@@ -16,8 +16,15 @@ from gateway.adapters.telemetry import Telemetry
 from gateway.domain import ports
 from gateway.domain.call import Attempt, Call, Caller, Outcome, OutcomeKind, Usage
 from gateway.domain.endpoints import CHAT
-from gateway.domain.metrics import METRICS
+from gateway.domain.metrics import (
+    HANDOVERS,
+    HEDGES,
+    MALFORMED_EVENTS,
+    METRICS,
+    RETRIES_DENIED,
+)
 from gateway.domain.retry import Fault
+from gateway.domain.standing import State
 from gateway.testing.otlp_sink import OtlpSink
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -133,6 +140,9 @@ def test_a_completed_call_is_counted_to_the_token() -> None:
 def test_every_declared_metric_is_fed() -> None:
     telemetry = untraced()
     walk(telemetry, a_call())
+    for metric in (HANDOVERS, HEDGES, RETRIES_DENIED, MALFORMED_EVENTS):
+        telemetry.count(metric, "x")
+    telemetry.replica("a", None, State.HEALTHY)
     fed = {re.sub(r"(_count|_sum)?\{.*", "", name) for name in samples(telemetry)}
     assert fed == {metric.name for metric in METRICS}
 
@@ -271,3 +281,48 @@ def test_without_tracing_the_log_line_names_the_clients_trace(
 def test_it_is_what_the_rooms_ask_for() -> None:
     port: ports.Telemetry = untraced()
     assert port
+
+
+def test_a_replicas_state_is_one_series_at_1_and_whether_it_is_up() -> None:
+    telemetry = Telemetry(Settings(), lambda: ("m",))
+    telemetry.replica("r0", None, State.HEALTHY)
+    telemetry.replica("r0", State.HEALTHY, State.DRAINED)
+    page = telemetry.render()[0].decode()
+    assert 'gw_replica_state{replica="r0",state="drained"} 1.0' in page
+    assert 'gw_replica_state{replica="r0",state="healthy"} 0.0' in page
+    assert 'gw_upstream_up{replica="r0"} 0.0' in page
+    telemetry.replica("r0", State.DRAINED, State.HALF_OPEN)
+    telemetry.replica("r0", State.HALF_OPEN, None)
+    page = telemetry.render()[0].decode()
+    assert 'gw_upstream_up{replica="r0"} 0.0' in page
+    assert 'gw_replica_state{replica="r0",state="half_open"} 0.0' in page
+
+
+def test_a_counter_is_counted_and_its_replicas_are_bounded() -> None:
+    telemetry = untraced()
+    for number in range(300):
+        telemetry.count(MALFORMED_EVENTS, f"r{number}")
+    telemetry.count(HANDOVERS, "continued")
+    page = telemetry.render()[0].decode()
+    assert 'gw_handovers_total{result="continued"} 1.0' in page
+    assert 'gw_malformed_events_total{replica="r0"} 1.0' in page
+    assert 'gw_malformed_events_total{replica="other"} 44.0' in page
+
+
+def test_each_configuration_is_one_series_and_the_one_before_is_gone() -> None:
+    telemetry = untraced()
+    for sha in ("aaa", "bbb", "bbb"):
+        telemetry.configured(sha)
+    telemetry.reloaded("ok")
+    found = {name: value for name, value in samples(telemetry).items() if "config" in name}
+    assert [value for name, value in found.items() if "bbb" in name] == [1]
+    assert not [name for name in found if "aaa" in name]
+
+
+def test_a_settled_call_is_handed_on_with_its_trace() -> None:
+    kept: list[tuple[Call, Outcome, str | None]] = []
+    telemetry = Telemetry(Settings(), tuple, lambda: 0.0, lambda *told: kept.append(told))
+    call = a_call(traceparent=INCOMING)
+    telemetry.started(call)
+    telemetry.settled(call, COMPLETED)
+    assert kept == [(call, COMPLETED, TRACE)]

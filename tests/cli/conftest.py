@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ class Served:
     status: int = 0
     refusal: ConfigError | None = None
 
-    def __call__(self, settings: Settings) -> int:
+    def __call__(self, settings: Settings, again: Callable[[], Settings]) -> int:
         if self.refusal is not None:
             raise self.refusal
         self.settings.append(settings)

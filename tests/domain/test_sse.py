@@ -153,3 +153,49 @@ def test_an_event_without_an_end_is_bounded() -> None:
 
 def test_an_encoded_event_names_itself() -> None:
     assert encode(b"{}", "error") == b"event: error\ndata: {}\n\n"
+
+
+@pytest.mark.parametrize(
+    "broken", [b'data: {"choices":[{"del\n\n', b'data: {"a":1\n\n', b"\xff\xfe\x00\n\n"]
+)
+def test_a_broken_event_among_good_ones_is_left_out_and_counted(broken: bytes) -> None:
+    good = delta("a") + delta("b")
+    out, watch = watched(good + broken + delta("c") + delta(finish="stop"))
+    assert out == good + delta("c") + delta(finish="stop")
+    assert (watch.malformed, watch.babbles) == (1, False)
+    for size in (1, 7, len(broken)):
+        assert watched(good + broken + delta(finish="stop"), size=size)[0] == good + delta(
+            finish="stop"
+        )
+
+
+def test_garbage_before_an_event_is_taken_off_it() -> None:
+    stream = delta("a") + b"\xff\xfegarbage\r\n" + delta("b") + delta(finish="stop")
+    for size in (3, 10_000):
+        out, watch = watched(stream, size=size)
+        assert out == delta("a") + delta("b") + delta(finish="stop")
+        assert watch.malformed == 1
+
+
+def test_a_replica_that_sends_nothing_but_garbage_babbles() -> None:
+    watch = StreamWatch(hide_usage=False)
+    watch.feed(delta("a"))
+    watch.feed(b"data: nonsense\n\n" * 8)
+    assert watch.babbles
+    watch.feed(delta("b"))
+    assert not watch.babbles
+
+
+def test_two_answers_are_whole_when_both_have_finished() -> None:
+    watch = StreamWatch(hide_usage=False, choices=2)
+    watch.feed(delta("a") + delta(finish="stop"))
+    assert not watch.complete, "the second one was cut"
+    second = {"index": 1, "delta": {}, "finish_reason": "stop"}
+    watch.feed(encode(orjson.dumps({"choices": [second]})))
+    assert watch.complete
+
+
+def test_a_server_that_gives_one_answer_where_two_were_asked_may_say_it_is_done() -> None:
+    watch = StreamWatch(hide_usage=False, choices=2)
+    watch.feed(delta("a") + delta(finish="stop") + DONE)
+    assert watch.complete

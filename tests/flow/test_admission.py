@@ -7,8 +7,10 @@ from contextlib import AsyncExitStack, suppress
 
 import pytest
 
-from gateway.domain.errors import Overloaded
-from gateway.domain.limits import QueueLimits
+from gateway.domain.call import Call, Caller
+from gateway.domain.errors import GatewayError, LLMTimeoutError, Overloaded
+from gateway.domain.limits import Priority, QueueLimits
+from gateway.domain.record import Record
 from gateway.flow.admission import Admission
 from gateway.testing.fakes import FakeClock, a_call
 
@@ -129,3 +131,222 @@ async def test_models_do_not_wait_for_each_other() -> None:
     room, _ = admission(1, size=0)
     async with room.slot(a_call(model="a")), room.slot(a_call(model="b")):
         assert room.running("a") == room.running("b") == 1
+
+
+# ---- Priorities, teams, time ---------------------------------------------------------------------
+
+
+class Crowd:
+    """Calls that ask for a slot of one Admission, and what becomes of them."""
+
+    def __init__(self, room: Admission) -> None:
+        self.room = room
+        self.served: list[str] = []
+        self.refused: dict[str, GatewayError] = {}
+        self.go_on = asyncio.Event()
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def join(self, name: str, call: Call) -> asyncio.Task[None]:
+        async def ask() -> None:
+            try:
+                async with self.room.slot(call):
+                    self.served.append(name)
+                    await self.go_on.wait()
+            except GatewayError as error:
+                self.refused[name] = error
+
+        task = asyncio.create_task(ask())
+        self.tasks.append(task)
+        await settle()
+        return task
+
+    async def end(self) -> None:
+        self.go_on.set()
+        await asyncio.gather(*self.tasks)
+
+
+def a(priority: Priority = Priority.NORMAL, team: str = "t", seconds: float = 60.0) -> Call:
+    call = a_call(seconds=seconds)
+    call.priority, call.caller = priority, Caller(team)
+    call.record = Record(lambda: 0.0)
+    return call
+
+
+async def test_the_higher_priority_and_the_smaller_team_go_first() -> None:
+    room, _ = admission(1)
+    crowd = Crowd(room)
+    await crowd.join("running", a())
+    for name, call in {
+        "batch": a(Priority.BATCH),
+        "greedy 1": a(team="greedy"),
+        "greedy 2": a(team="greedy"),
+        "modest": a(team="modest"),
+        "editor": a(Priority.INTERACTIVE),
+    }.items():
+        await crowd.join(name, call)
+    await crowd.end()
+    assert crowd.served == ["running", "editor", "greedy 1", "modest", "greedy 2", "batch"]
+
+
+async def test_a_full_queue_sheds_the_lowest_priority_for_a_higher_one() -> None:
+    shed: list[tuple[str, Priority]] = []
+    room = Admission(
+        lambda model: 1,
+        QueueLimits(size=2),
+        FakeClock(),
+        on_shed=lambda model, priority: shed.append((model, priority)),
+    )
+    crowd = Crowd(room)
+    pushed = a(Priority.BATCH)
+    await crowd.join("running", a())
+    await crowd.join("older", a(Priority.BATCH))
+    await crowd.join("newer", pushed)
+    await crowd.join("editor", a(Priority.INTERACTIVE))
+    await crowd.join("too late", a(Priority.BATCH))
+    assert room.waiting("m") == 2
+    await crowd.end()
+    assert crowd.served == ["running", "editor", "older"]
+    assert {name: error.code for name, error in crowd.refused.items()} == {
+        "newer": "queue_shed",
+        "too late": "queue_full",
+    }
+    assert all(error.retry_after for error in crowd.refused.values())
+    assert shed == [("m", Priority.BATCH)] * 2
+    assert pushed.record is not None
+    assert [note.kind for note in pushed.record.notes] == ["queued", "refused"]
+    assert (room.running("m"), room.waiting("m")) == (0, 0)
+
+
+async def test_a_call_whose_own_time_is_up_in_the_queue_is_a_timeout() -> None:
+    room, _ = admission(1)
+    async with room.slot(a()):
+        with pytest.raises(LLMTimeoutError) as caught:
+            async with room.slot(a(seconds=0.01)):
+                pass
+    assert caught.value.retry_after is not None
+    assert (room.running("m"), room.waiting("m")) == (0, 0)
+
+
+async def test_a_call_with_no_time_left_is_refused_at_once() -> None:
+    room, _ = admission(1)
+    async with room.slot(a()):
+        with pytest.raises(LLMTimeoutError):
+            async with asyncio.timeout(1), room.slot(a(seconds=-5.0)):
+                pass
+    assert (room.running("m"), room.waiting("m")) == (0, 0)
+
+
+async def test_two_names_of_one_model_share_its_slots() -> None:
+    clock = FakeClock()
+    room = Admission(lambda model: 1, QueueLimits(), clock, group=lambda model: "group")
+    crowd = Crowd(room)
+    async with room.slot(a_call(model="alias")):
+        assert room.running("group") == room.running("alias") == 1
+        await crowd.join("by the other name", a())
+        assert room.waiting("alias") == 1
+    await crowd.end()
+    assert crowd.served == ["by the other name"]
+
+
+async def test_more_capacity_wakes_those_who_wait() -> None:
+    slots = 1
+    room = Admission(lambda model: slots, QueueLimits(), FakeClock())
+    crowd = Crowd(room)
+    for name in ("first", "second", "third"):
+        await crowd.join(name, a())
+    assert crowd.served == ["first"]
+    slots = 3
+    room.refresh()
+    await settle()
+    assert crowd.served == ["first", "second", "third"]
+    await crowd.end()
+
+
+async def test_more_capacity_is_noticed_though_nobody_says_so() -> None:
+    slots = 1
+    room = Admission(lambda model: slots, QueueLimits(), FakeClock())
+    crowd = Crowd(room)
+    await crowd.join("first", a())
+    await crowd.join("second", a())
+    slots = 2
+    async with asyncio.timeout(5):
+        while "second" not in crowd.served:  # noqa: ASYNC110 - nothing tells but the list
+            await asyncio.sleep(0.01)
+    await crowd.end()
+
+
+async def test_less_capacity_lets_those_go_on_who_run_and_holds_back_the_rest() -> None:
+    slots = 2
+    room = Admission(lambda model: slots, QueueLimits(), FakeClock())
+    crowd = Crowd(room)
+    async with room.slot(a()):
+        async with room.slot(a()):
+            slots = 1
+            await crowd.join("waiting", a())
+        await settle()
+        assert crowd.served == [], "one runs, and there is one slot"
+    await settle()
+    assert crowd.served == ["waiting"]
+    await crowd.end()
+
+
+async def test_a_model_without_replicas_lets_nobody_wait() -> None:
+    slots = 1
+    room = Admission(lambda model: slots, QueueLimits(), FakeClock())
+    crowd = Crowd(room)
+    await crowd.join("running", a())
+    await crowd.join("waiting", a())
+    slots = 0
+    room.refresh()
+    await settle()
+    assert crowd.served == ["running", "waiting"]
+    await crowd.end()
+
+
+async def test_retry_after_follows_the_rate_at_which_slots_come_free() -> None:
+    room, clock = admission(1, size=4)
+    crowd = Crowd(room)
+    running = [await crowd.join(str(number), a()) for number in range(5)]
+    for number in range(4):
+        clock.now += 5.0  # one slot every five seconds
+        running[number].cancel()
+        await settle()
+        await crowd.join(f"next {number}", a())
+    await crowd.join("too many", a())
+    # Four wait before it, and it would be the fifth.
+    assert crowd.refused["too many"].retry_after == pytest.approx(25.0)
+    crowd.go_on.set()
+    await asyncio.gather(*crowd.tasks, return_exceptions=True)
+
+
+async def test_the_depth_of_the_queue_is_told_by_model_and_priority() -> None:
+    told: list[tuple[str, str, int]] = []
+    room = Admission(
+        lambda model: 1,
+        QueueLimits(),
+        FakeClock(),
+        on_depth=lambda model, priority, change: told.append((model, str(priority), change)),
+    )
+    crowd = Crowd(room)
+    await crowd.join("running", a())
+    leaving = await crowd.join("leaving", a(Priority.BATCH))
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    assert told == [("m", "batch", 1), ("m", "batch", -1)]
+    crowd.tasks.remove(leaving)
+    await crowd.end()
+
+
+async def test_limits_that_change_hold_for_those_who_wait_already() -> None:
+    room, _ = admission(1)
+    crowd = Crowd(room)
+    await crowd.join("running", a())
+    for number in range(4):
+        await crowd.join(f"light {number}", a(team="light"))
+        await crowd.join(f"heavy {number}", a(team="heavy"))
+    room.adopt(QueueLimits(size=2, weights={"heavy": 3.0}))
+    await crowd.join("no place any more", a(team="light"))
+    assert room.waiting("m") == 8
+    await crowd.end()
+    assert [name.split()[0] for name in crowd.served[1:6]].count("heavy") >= 3
+    assert list(crowd.refused) == ["no place any more"]

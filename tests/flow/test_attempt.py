@@ -11,7 +11,7 @@ from gateway.domain.errors import LLMTimeoutError
 from gateway.domain.limits import Timeouts
 from gateway.domain.ports import Replica
 from gateway.domain.retry import Fault
-from gateway.flow.attempt import AttemptFailed, Attempts, error_in_answer, upstream_body
+from gateway.flow.attempt import AttemptFailed, Attempts, choices_of, error_in_answer, upstream_body
 from gateway.testing.fakes import (
     FakeAnswer,
     FakeClock,
@@ -135,3 +135,46 @@ def test_an_error_inside_a_200_counts_as_the_status_it_names(
 ) -> None:
     failed = error_in_answer(error)
     assert (failed.fault, failed.status) == (fault, status)
+
+
+async def test_a_model_may_have_a_limit_of_its_own_for_its_first_token() -> None:
+    silent = FakeAnswer(steps=(lambda: asyncio.Event().wait(),))
+    made, *_ = attempts(silent, timeouts=Timeouts(first_token_by_model={"m": 0.01}))
+    with pytest.raises(AttemptFailed) as caught:
+        await made.make(a_call(stream=True), a_replica(), 1)
+    assert caught.value.fault is Fault.TIMEOUT
+
+
+async def test_a_plain_answer_is_given_all_of_the_time_even_where_there_are_others() -> None:
+    late = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.06, late.set)
+    answer = FakeAnswer(steps=(late.wait, *plain().steps))
+    made, *_ = attempts(answer, timeouts=Timeouts(total=0.1))
+    opened = await made.make(a_call(), a_replica(), 1, others=True)
+    await opened.end()
+
+
+async def test_a_later_attempt_bears_another_request_id() -> None:
+    made, _, wire, _ = attempts(plain(), plain())
+    for number in (1, 2):
+        await (await made.make(a_call(), a_replica(), number)).end()
+    assert [sent.headers["x-request-id"] for sent in wire.sent] == ["req-1", "req-1-2"]
+
+
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [
+        ({}, 1),
+        ({"n": 3}, 3),
+        ({"prompt": "a"}, 1),
+        ({"prompt": ["a", "b"], "n": 2}, 4),
+        ({"prompt": [1, 2, 3]}, 1),
+        ({"prompt": [[1, 2], [3]]}, 2),
+        ({"prompt": []}, 1),
+        ({"n": "many"}, 1),
+    ],
+)
+def test_how_many_answers_a_stream_must_bring(body: dict[str, object], count: int) -> None:
+    call = a_call(stream=True)
+    call.body |= body
+    assert choices_of(call) == count

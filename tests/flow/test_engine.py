@@ -18,7 +18,7 @@ from gateway.domain.errors import (
     StreamTruncated,
 )
 from gateway.domain.limits import Timeouts
-from gateway.domain.ports import WireError
+from gateway.domain.ports import Fallback, WireError
 from gateway.domain.retry import Fault, RetryRule
 from gateway.flow.attempt import Attempts
 from gateway.flow.engine import Engine
@@ -72,7 +72,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
             pauses.append(seconds)
         await real(0)
 
-    monkeypatch.setattr("gateway.flow.engine.asyncio.sleep", sleep)
+    monkeypatch.setattr("gateway.flow.walk.asyncio.sleep", sleep)
     return pauses
 
 
@@ -233,6 +233,20 @@ async def test_a_fallback_model_answers_when_the_first_cannot() -> None:
     assert house.wire.sent[1].body["model"] == "served-big"
 
 
+async def test_a_fallback_may_bring_parameters_of_its_own() -> None:
+    big = Fallback("big", {"temperature": 0.1, "max_tokens": 7})
+    router = FakeRouter(a_replica("r0"), a_replica("big0", "big"), fallbacks={"m": (big,)})
+    house = House([failing(401), plain("from big")], router)
+    call = a_call()
+    call.body["temperature"] = 0.9
+    await house.ask(call)
+    assert (house.wire.sent[1].body["temperature"], house.wire.sent[1].body["max_tokens"]) == (
+        0.1,
+        7,
+    )
+    assert call.body["temperature"] == 0.9, "the client's own body is left alone"
+
+
 async def test_no_replica_in_rotation_is_a_503_with_retry_after() -> None:
     router = FakeRouter()
     router.cooling = {"r0"}
@@ -294,7 +308,7 @@ async def test_an_error_event_at_the_start_is_tried_elsewhere() -> None:
     ids=["reset", "closed", "done without a finish", "error event", "half an event"],
 )
 async def test_a_stream_without_a_real_finish_is_never_called_done(
-    ending: tuple[bytes | BaseException, ...],
+    ending: tuple[bytes | BaseException, ...], slept: list[float]
 ) -> None:
     answer = FakeAnswer(steps=(chunk("he"), *ending))
     house = House([answer], FakeRouter())
@@ -309,6 +323,7 @@ async def test_a_stream_without_a_real_finish_is_never_called_done(
     with pytest.raises(StreamTruncated):
         await read()
     assert seen == chunk("he"), "whole events only, and no [DONE]"
+    assert slept == [1.0, 2.0, 3.0], "the script has run out: nobody could go on"
     assert answer.closed
     assert house.router.faults[0][1] is not None
     assert house.idle()

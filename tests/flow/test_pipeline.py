@@ -99,6 +99,15 @@ async def test_without_a_key_nothing_is_prepared_asked_or_sent(key: str | None) 
     assert (rule.entered, rule.settled, house.asked_capacity, house.wire.sent) == ([], [], [], [])
 
 
+async def test_every_call_gets_a_record_and_the_verdicts_of_policies_are_in_it() -> None:
+    house = House([plain()], chain=[Link(Rule(), "rule")])
+    call = a_call()
+    await house.ask(call)
+    assert call.record is not None
+    (verdict,) = [note.facts for note in call.record.notes if note.kind == "policy"]
+    assert (verdict["policy"], verdict["decision"]) == ("rule", "allowed")
+
+
 async def test_policies_and_replicas_see_what_was_prepared() -> None:
     async def prepare(call: Call) -> None:
         call.body = {"model": "m", "messages": [{"role": "user", "content": "prepared"}]}

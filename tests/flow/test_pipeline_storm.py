@@ -170,7 +170,7 @@ async def test_after_any_storm_of_clients_that_leave_nothing_is_held_or_forgotte
         wire=Lottery(chance),
         queue=QueueLimits(slots=1, size=12, wait=30.0),
     )
-    calls = [a_call(stream=chance.random.randrange(3) > 0) for _ in range(60)]
+    calls = [a_call(stream=chance.random.randrange(3) > 0) for _ in range(75)]
 
     async def arrive(call: Call) -> None:
         await turns(chance.random.randrange(600))

@@ -1,0 +1,129 @@
+"""The newest decision records, in the memory of this process: what became of each call, and why."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from typing import Any
+
+import orjson
+
+from gateway.domain.call import Attempt, Call, Outcome
+from gateway.domain.errors import Unauthorized
+from gateway.domain.record import Note
+
+# One call cannot push all others out.
+_MOST_BYTES = 65_536
+_NAME_CHARS = 256
+_MOST_TOLD = 20
+
+_Key = tuple[str, str]
+
+
+class Records:
+    """The last `keep` calls, and at most `most_bytes` of them (as JSON, without what Python adds).
+    Each team finds its own only. Calls without a valid key are not kept: they could push out all
+    others."""
+
+    def __init__(self, keep: int, most_bytes: int) -> None:
+        self._keep = keep
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._order: deque[tuple[_Key, int]] = deque()
+        # Oldest first; clients choose ids, so several calls may bear the same.
+        self._found: dict[_Key, deque[bytes]] = {}
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def keep(self, call: Call, outcome: Outcome, trace_id: str | None = None) -> None:
+        """A call that has been settled. Never raises."""
+        if self._keep == 0 or outcome.code == Unauthorized.code:
+            return
+        text = _encoded(document(call, outcome, trace_id, time.time() - outcome.seconds))
+        key = (call.caller.team, call.id)
+        self._found.setdefault(key, deque()).append(text)
+        self._order.append((key, len(text)))
+        self._bytes += len(text)
+        while len(self._order) > self._keep or self._bytes > self._most_bytes:
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        key, size = self._order.popleft()
+        self._bytes -= size
+        texts = self._found[key]
+        texts.popleft()
+        if not texts:
+            del self._found[key]
+
+    def find(self, team: str, request_id: str) -> list[bytes]:
+        """The newest 20 records of a team's calls with this id, each a JSON object, newest first;
+        none for another team's."""
+        texts = self._found.get((team, request_id), ())
+        return list(texts)[::-1][:_MOST_TOLD]
+
+
+def document(call: Call, outcome: Outcome, trace_id: str | None, began: float) -> dict[str, Any]:
+    """The record as JSON values. `began` in Unix seconds; all other times in seconds since then.
+    Nothing in it says what was asked or answered, no key, no address of a replica."""
+    usage, record = outcome.usage, call.record
+    notes = record.notes if record else []
+    return {
+        "request_id": call.id,
+        "trace_id": trace_id,
+        "began": _utc(began),
+        "route": call.route,
+        "team": call.caller.team,
+        "key_id": call.caller.key_id,
+        "model": call.model[:_NAME_CHARS],
+        "stream": call.stream,
+        "prompt": str(call.prompt) if call.prompt else None,
+        "outcome": outcome.kind.value,
+        "status": outcome.status,
+        "code": outcome.code or None,
+        "finish_reason": outcome.finish_reason or None,
+        "replica": outcome.replica or None,
+        "served_model": outcome.served_model or None,
+        "seconds": _seconds(outcome.seconds),
+        "queue_seconds": _seconds(outcome.queue_seconds),
+        "first_token_seconds": _seconds(outcome.first_token_seconds),
+        "tokens": usage
+        and {"prompt": usage.prompt, "completion": usage.completion, "cached": usage.cached},
+        "attempts": [_attempt(one) for one in outcome.attempts],
+        "decisions": [_decision(note, call.received) for note in notes],
+        "decisions_dropped": record.dropped if record else 0,
+    }
+
+
+def _attempt(one: Attempt) -> dict[str, Any]:
+    return {"replica": one.replica, "result": str(one.result), "seconds": _seconds(one.seconds)}
+
+
+def _decision(note: Note, began: float) -> dict[str, Any]:
+    return {**note.facts, "at": _seconds(max(0.0, note.at - began)), "kind": note.kind}
+
+
+def _encoded(told: dict[str, Any]) -> bytes:
+    text = _json(told)
+    if len(text) > _MOST_BYTES:
+        told["decisions_dropped"] += len(told["decisions"])
+        text = _json(told | {"decisions": []})
+    return text
+
+
+def _json(told: dict[str, Any]) -> bytes:
+    try:
+        # Facts are plain JSON by their promise; what breaks it is named, not lost.
+        return orjson.dumps(told, default=lambda value: type(value).__name__)
+    except TypeError:  # lone surrogates, integers past 64 bits, keys that are no text
+        return json.dumps(told, default=lambda value: type(value).__name__, skipkeys=True).encode()
+
+
+def _seconds(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _utc(seconds: float) -> str:
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{whole}.{int(seconds % 1 * 1000):03d}Z"

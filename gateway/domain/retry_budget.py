@@ -1,0 +1,68 @@
+"""How many extra requests a fleet can bear: RetryBudget for retries, HedgeBudget for hedges."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+WINDOW_SECONDS = 10
+_MOST_SAVED = 10.0
+
+
+class RetryBudget:
+    """At most `share` of the requests of the last ten seconds may be retries, and at least `floor`
+    a second, taken over those ten: a single failing request is always retried,
+    a failing fleet is not asked again by everybody. `clock` gives monotonic seconds."""
+
+    def __init__(self, share: float, floor: float, clock: Callable[[], float]) -> None:
+        self._share = share
+        self._least = floor * WINDOW_SECONDS
+        self._clock = clock
+        # One row for each second of the window: the second, its requests, its retries.
+        self._rows: deque[list[int]] = deque()
+        self._requests = self._retries = 0
+
+    def request(self) -> None:
+        """A request has come in."""
+        self._row()[1] += 1
+        self._requests += 1
+
+    def spend(self) -> bool:
+        """Take one retry out of the budget; False when there is none left."""
+        row = self._row()
+        if self._retries + 1 > max(self._least, self._share * self._requests):
+            return False
+        row[2] += 1
+        self._retries += 1
+        return True
+
+    def _row(self) -> list[int]:
+        second = int(self._clock())
+        rows = self._rows
+        while rows and rows[0][0] <= second - WINDOW_SECONDS:
+            _, requests, retries = rows.popleft()
+            self._requests -= requests
+            self._retries -= retries
+        if not rows or rows[-1][0] != second:
+            rows.append([second, 0, 0])
+        return rows[-1]
+
+
+class HedgeBudget:
+    """Each request saves `share` of a hedge; at most ten are saved up, and one is there from the
+    start."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._saved = 1.0 if share else 0.0
+
+    def request(self) -> None:
+        """A request that could be hedged has come in."""
+        self._saved = min(_MOST_SAVED, self._saved + self._share)
+
+    def spend(self) -> bool:
+        """Take one hedge; False when none is saved."""
+        if self._saved < 1.0:
+            return False
+        self._saved -= 1.0
+        return True

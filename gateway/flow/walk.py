@@ -1,0 +1,201 @@
+"""The attempts of one call within one model: which replica next, when, and when no more. Walk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gateway.domain.call import Attempt, Call
+from gateway.domain.metrics import HEDGES, RETRIES_DENIED
+from gateway.domain.ports import Replica, Router, Tokens
+from gateway.domain.retry import Fault, RetryRule
+from gateway.domain.retry_budget import RetryBudget
+from gateway.flow.attempt import Ask, AttemptFailed, Attempts
+from gateway.flow.hedge import Attempting, Hedging, race
+from gateway.flow.lease import Opened
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What an engine may spend beyond a first attempt. Without a `budget` retries are bounded by
+    their rule alone; without `hedging` nothing is hedged; without `tokens` delivered text is
+    counted by its pieces."""
+
+    budget: RetryBudget | None = None
+    hedging: Hedging | None = None
+    tokens: Tokens | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gear:
+    """What every walk needs. `clock` gives monotonic seconds, `random` a number in [0, 1)."""
+
+    router: Router
+    attempts: Attempts
+    rule: RetryRule
+    clock: Callable[[], float]
+    random: Callable[[], float]
+    means: Means = field(default_factory=Means)
+
+
+class Walk:
+    """Makes attempts until one works, the rule or the budget forbids more, or the time is up.
+    Another replica is tried at once; one that has failed already, only after a back-off. Every
+    attempt that is over is added to `made`."""
+
+    def __init__(self, gear: Gear, call: Call, model: str, made: list[Attempt]) -> None:
+        self._gear = gear
+        self._call = call
+        self.model = model
+        self.made = made
+        self._tried: set[str] = set()
+        self._rests: dict[str, float] = {}
+        self._waits = 0
+        self._open = 0
+        self._moved = False
+        self.last: Replica | None = None
+
+    async def first(self, ask: Ask) -> Opened:
+        """The answer, begun. AttemptFailed is that of the last attempt."""
+        return await self._go(ask, None)
+
+    async def again(self, ask: Ask, failed: AttemptFailed, replica: Replica) -> Opened:
+        """As `first`, after an answer from `replica` broke off. The budget is not asked for the
+        first attempt: going on costs less than the answer that would be lost."""
+        self._failed(replica, failed)
+        self.last = replica
+        return await self._go(ask, failed)
+
+    async def _go(self, ask: Ask, failed: AttemptFailed | None) -> Opened:
+        # An answer that broke off was the first attempt.
+        most = self._gear.rule.limit + (failed is None)
+        for number in range(1, most + 1):
+            replica = await self._choose(ask, failed, going_on=failed is not None and number == 1)
+            self.last = replica
+            try:
+                return await self._make(replica, ask)
+            except AttemptFailed as error:
+                self._failed(replica, error)
+                failed = error
+                spent = self._gear.clock() >= ask.begin_by
+                if spent or not error.fault.elsewhere or number >= most:
+                    raise
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _failed(self, replica: Replica, error: AttemptFailed) -> None:
+        self._tried.add(replica.id)
+        self._rests[replica.id] = self._gear.clock() + (error.retry_after or 0.0)
+
+    def _afford(self, failed: AttemptFailed, *, free: bool) -> None:
+        """Another attempt costs a piece of the budget; without one, the last failure is final.
+        A `free` one takes what is there, and is made in any case."""
+        budget = self._gear.means.budget
+        if budget is None or budget.spend() or free:
+            return
+        self._call.note("retry_budget", spent=True, after=str(failed.fault))
+        self._gear.attempts.telemetry.count(RETRIES_DENIED, str(failed.fault))
+        raise failed
+
+    async def _choose(self, ask: Ask, failed: AttemptFailed | None, *, going_on: bool) -> Replica:
+        """Another replica at once, or after a back-off one that has failed already. When a replica
+        dies, all of its calls move at once: a call's first move to one in rotation is free.
+        That makes no storm, since replicas that fail leave the rotation."""
+        gear, model = self._gear, self.model
+        replica = await gear.router.pick(self._call, model, self._tried)
+        if replica is not None:
+            if failed is not None:
+                self._afford(failed, free=going_on or not self._moved)
+                self._moved = True
+            return replica
+        if failed is None or self.last is None:
+            raise AttemptFailed(Fault.CONNECT, f"no replica of {model!r} is in rotation")
+        if not failed.fault.retryable:
+            raise failed
+        self._waits += 1
+        now = gear.clock()
+        # A replica may ask for a longer rest than our back-off, never for a shorter one.
+        rests = min((self._rests[one] for one in self._tried), default=now)
+        pause = max(gear.rule.delay(self._waits, gear.random()), rests - now)
+        if now + pause >= ask.begin_by:
+            raise failed
+        self._afford(failed, free=going_on)
+        await asyncio.sleep(pause)
+        # All have failed once: begin again with whoever is in rotation, or else with the last.
+        ready = now + pause
+        self._tried = {one for one in self._tried if self._rests[one] > ready}
+        return await gear.router.pick(self._call, model, self._tried) or self.last
+
+    async def _make(self, replica: Replica, ask: Ask) -> Opened:
+        hedging = self._gear.means.hedging
+        if hedging is None or ask.graft is not None or not hedging.covers(self.model):
+            return await self._attempt(replica, ask)
+        patience = hedging.patience(self._call, self.model)
+        began = self._gear.clock()
+        if patience is None:
+            opened = await self._attempt(replica, ask)
+        else:
+            opened = await self._race(replica, ask, patience)
+        hedging.learn(self._call, self.model, self._gear.clock() - began)
+        return opened
+
+    async def _race(self, replica: Replica, ask: Ask, patience: float) -> Opened:
+        hedge: list[Replica] = []
+
+        async def second() -> Attempting | None:
+            other = await self._second(replica)
+            if other is None:
+                return None
+            hedge.append(other)
+            self._call.note("hedge", first=replica.id, second=other.id, after=round(patience, 4))
+            return self._attempt(other, ask)
+
+        result = "failed"
+        try:
+            opened, won = await race(self._attempt(replica, ask), second, patience, self.made)
+            result = "won" if won else "lost"
+            if won:
+                self.last = opened.lease.replica
+            return opened
+        except AttemptFailed as error:
+            for other in hedge:
+                self._failed(other, error)
+            raise
+        finally:
+            if hedge:
+                self._gear.attempts.telemetry.count(HEDGES, result)
+
+    async def _second(self, replica: Replica) -> Replica | None:
+        gear, tried = self._gear, {*self._tried, replica.id}
+        other = await gear.router.pick(self._call, self.model, tried)
+        hedging = gear.means.hedging
+        if other is None or hedging is None:
+            return None
+        if not hedging.spend():
+            gear.attempts.telemetry.count(HEDGES, "skipped")
+            return None
+        return other
+
+    async def _attempt(self, replica: Replica, ask: Ask) -> Opened:
+        """One attempt; a stream that has others to go to does not wait for all of the time."""
+        gear = self._gear
+        self._open += 1
+        began, number = gear.clock(), len(self.made) + self._open
+        mates = gear.router.replicas(self.model)
+        others = any(r.id != replica.id and r.id not in self._tried for r in mates)
+        try:
+            opened = await gear.attempts.make(self._call, replica, number, ask, others=others)
+        except AttemptFailed as error:
+            self._over(replica, str(error.fault), began)
+            raise
+        except BaseException:
+            self._over(replica, "cancelled", began)
+            raise
+        self._open -= 1
+        return opened
+
+    def _over(self, replica: Replica, result: str, began: float) -> None:
+        seconds = self._gear.clock() - began
+        self._open -= 1
+        self.made.append(Attempt(replica.id, result, seconds))
+        self._call.note("attempt", replica=replica.id, result=result, seconds=round(seconds, 4))

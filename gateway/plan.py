@@ -1,0 +1,229 @@
+"""All of the configuration, read and checked before anything of it is used: Plan, Fleet, check."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from pydantic import SecretStr
+
+from gateway.adapters import litellm_config, policy_files, prompts, watch
+from gateway.adapters.embedded import MODEL
+from gateway.adapters.health import HealthRule
+from gateway.adapters.litellm_config import LiteLLMConfig, Source
+from gateway.adapters.prompts import PromptFiles
+from gateway.adapters.rounds import Pace
+from gateway.adapters.tokens import read_tokenizers
+from gateway.domain.affinity import AffinityRule
+from gateway.domain.call import Caller
+from gateway.domain.document import ConfigError, Problem
+from gateway.domain.limits import QueueLimits, StreamLimits, Timeouts
+from gateway.domain.policy import Link, Tools
+from gateway.settings import Settings
+from gateway.settings.paths import CONFIG_FILES
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Where the models come from: `config` (litellm_config.yaml), or one server at `base_url`
+    whose model names it tells itself."""
+
+    source: Source
+    config: LiteLLMConfig | None = None
+    base_url: str = ""
+    api_key: SecretStr | None = None
+
+    @property
+    def key(self) -> str | None:
+        """The server's key in clear, for the wire alone."""
+        return self.api_key.get_secret_value() if self.api_key else None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One reading of the configuration, whole and in order. `rules` is the digest of the policies'
+    files: while it stays, a reload keeps the policies that run, and what they remember."""
+
+    settings: Settings
+    fleet: Fleet
+    chain: list[Link]
+    prompts: PromptFiles
+    rules: str = ""
+
+
+@dataclass(slots=True)
+class CheckReport:
+    """What `gateway check` found: problems, and a line for each thing that is fine."""
+
+    problems: list[Problem] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+    def take(self, read: Callable[[], Part], says: Callable[[Part], list[str]]) -> Part | None:
+        """What `read` gives and the lines that it is worth; None, and its problems, if broken."""
+        try:
+            part = read()
+        except ConfigError as error:
+            self.problems += error.problems
+            return None
+        self.lines += says(part)
+        return part
+
+
+def check(settings: Settings) -> CheckReport:
+    """Everything that `serve` would read, checked without serving and without LiteLLM."""
+    return read(settings)[1]
+
+
+def read(
+    settings: Settings, before: Plan | None = None, embedded_url: str = ""
+) -> tuple[Plan | None, CheckReport]:
+    """Reads models, policies, prompts and tokenizers; no plan where anything has a problem. What
+    has not changed since `before`, and remembers something, is taken from there."""
+    report = CheckReport()
+    if exposed := settings.exposure_problem():
+        report.problems.append(exposed)
+    rules = watch.digest({settings.paths.policies_dir: "*.py"})
+    fleet = report.take(lambda: fleet_of(settings, embedded_url), _about_fleet)
+    chain = report.take(lambda: _chain(settings, rules, before), _about_chain)
+    files = report.take(lambda: prompts.load(settings.paths.prompts_dir), _about_prompts)
+    report.take(lambda: read_tokenizers(settings.assist.tokenizers), _about_tokenizers)
+    count = sum(len(team.keys) for team in settings.teams)
+    report.lines.append(
+        f"keys: {count}" if count else "keys: none, so every caller on loopback is let in"
+    )
+    if report.problems or fleet is None or chain is None or files is None:
+        return None, report
+    return Plan(settings, fleet, chain, files, rules), report
+
+
+def plan_of(settings: Settings, fleet: Fleet) -> Plan:
+    """The plan of a gateway on these models. ConfigError when the rest cannot be used."""
+    rules = watch.digest({settings.paths.policies_dir: "*.py"})
+    files = prompts.load(settings.paths.prompts_dir)
+    return Plan(settings, fleet, _chain(settings, rules, None), files, rules)
+
+
+def places(settings: Settings) -> watch.Places:
+    """Every file whose change makes a new plan."""
+    paths = settings.paths
+    found = {paths.config_dir / name: "" for name in CONFIG_FILES} | {paths.litellm_config: ""}
+    found |= {paths.prompts_dir: "*.j2", paths.policies_dir: "*.py"}
+    return found | dict.fromkeys(settings.assist.tokenizers.values(), "")
+
+
+def fleet_of(settings: Settings, embedded_url: str = "") -> Fleet:
+    """Which models this gateway serves. ConfigError for a broken litellm_config.yaml. For the
+    embedded model, `embedded_url` is where it listens."""
+    paths, upstream = settings.paths, settings.upstream
+    given = paths.litellm_config_given
+    config = litellm_config.read(paths.litellm_config, os.environ, required=given)
+    source = litellm_config.source(
+        given=given, configured=config.configured, upstream=upstream.configured
+    )
+    if source == "file":
+        return Fleet(source, config)
+    if source == "upstream":
+        return Fleet(source, None, upstream.url, upstream.api_key)
+    return Fleet(source, None, embedded_url)
+
+
+def keys_of(settings: Settings) -> dict[str, Caller]:
+    """SHA-256 of each key → whose it is."""
+    return {key.sha256: Caller(team.name, key.id) for team in settings.teams for key in team.keys}
+
+
+def affinity_of(settings: Settings) -> AffinityRule:
+    """How far a replica may be loaded and still be a conversation's own."""
+    own = settings.affinity
+    return AffinityRule(own.load_factor, own.load_slack, own.waiting, own.kv_cache)
+
+
+def health_of(settings: Settings) -> HealthRule:
+    """How replicas are watched."""
+    own = settings.health
+    return HealthRule(
+        probe=Pace(own.interval_s, own.jitter) if own.probe else None,
+        within=own.timeout_s,
+        unhealthy_after=own.unhealthy_after,
+        poll=Pace(settings.affinity.poll_s, own.jitter),
+        always=own.poll_metrics,
+    )
+
+
+def timeouts_of(settings: Settings) -> Timeouts:
+    """The bounds of time, as the rooms know them."""
+    times = settings.timeouts
+    return Timeouts(
+        connect=times.connect_s,
+        first_token=times.first_token_s,
+        idle=times.idle_s,
+        total=times.total_s,
+        stream_total=times.stream_total_s,
+        first_token_by_model=times.first_token_by_model,
+    )
+
+
+def streams_of(settings: Settings) -> StreamLimits:
+    """What holds for streams, as the web edge knows it."""
+    return StreamLimits(settings.streams.keepalive_s, settings.streams.client_stall_s)
+
+
+def queue_limits_of(settings: Settings) -> QueueLimits:
+    """The bounds of the queue, as the admission room knows them."""
+    queue = settings.queue
+    return QueueLimits(
+        slots=queue.slots_per_replica,
+        size=queue.size,
+        wait=queue.wait_s,
+        weights=queue.team_weights,
+        relief=queue.relief,
+    )
+
+
+def retry_limit(fleet: Fleet, ours: int) -> int:
+    """The smaller of our own limit and LiteLLM's num_retries, where that is set."""
+    settings = fleet.config.as_router_kwargs() if fleet.config else {}
+    theirs = settings.get("num_retries")
+    return min(ours, theirs) if isinstance(theirs, int) else ours
+
+
+def _chain(settings: Settings, rules: str, before: Plan | None) -> list[Link]:
+    paths = settings.paths
+    if before is not None and rules == before.rules:
+        was = before.settings
+        if (was.policies, was.paths.policies_dir) == (settings.policies, paths.policies_dir):
+            return before.chain
+    tools = Tools(now=time.time, random=random.random)
+    file = str(paths.config_dir / "policies.yaml")
+    return policy_files.load(settings.policies, paths.policies_dir, tools, file=file)
+
+
+def _about_fleet(fleet: Fleet) -> list[str]:
+    if fleet.source == "embedded":
+        return [f"models: none configured, so the embedded {MODEL}"]
+    if fleet.config is None:
+        return [f"models: those that {fleet.base_url} tells"]
+    names = dict.fromkeys(deployment.model_name for deployment in fleet.config.model_list)
+    count = len(fleet.config.model_list)
+    lines = [f"models: {len(names)} ({', '.join(names)}) on {count} replica(s)"]
+    if fleet.config.ignored:
+        lines.append(f"without effect here: {', '.join(fleet.config.ignored)}")
+    return lines
+
+
+def _about_chain(links: list[Link]) -> list[str]:
+    return [f"policies: {len(links)} ({', '.join(link.name for link in links) or 'none'})"]
+
+
+def _about_tokenizers(files: object) -> list[str]:
+    return [f"tokenizers: {', '.join(files)}"] if isinstance(files, dict) and files else []
+
+
+def _about_prompts(files: PromptFiles) -> list[str]:
+    return [f"prompts: {len(files.names())} ({', '.join(files.names())})"]

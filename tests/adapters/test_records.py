@@ -1,0 +1,163 @@
+"""Decision records: what is in one, who finds it, and how much memory they may take."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gateway.adapters.records import Records, document
+from gateway.domain.call import Attempt, Call, Caller, Outcome, OutcomeKind, PromptRef, Usage
+from gateway.domain.record import MOST_NOTES, Record
+from gateway.domain.retry import Fault
+from gateway.testing.fakes import FakeClock, a_call
+
+PLENTY = 1 << 20
+
+
+def of(team: str = "ide", call_id: str = "r-1", model: str = "m") -> Call:
+    call = a_call(model=model)
+    call.id, call.caller = call_id, Caller(team, f"{team}-1")
+    return call
+
+
+DONE = Outcome(kind=OutcomeKind.COMPLETED, status=200, seconds=2.0)
+
+
+def ids(records: Records, *names: str, team: str = "ide") -> list[str]:
+    return [name for name in names if records.find(team, name)]
+
+
+def test_the_document_tells_the_whole_way_in_seconds_from_its_start() -> None:
+    clock = FakeClock(100.0)
+    call = of()
+    call.received, call.record, call.queue_seconds = 100.0, Record(clock), 0.25
+    call.prompt = PromptRef("code/explain", "1", "abc")
+    clock.now = 100.5
+    call.note("choice", replica="r1", why="fewest in flight", candidates=["r0", "r1"])
+    outcome = Outcome(
+        kind=OutcomeKind.COMPLETED,
+        status=200,
+        usage=Usage(5, 2, 1),
+        replica="r1",
+        served_model="served-m",
+        finish_reason="stop",
+        attempts=(Attempt("r0", Fault.CONNECT, 0.1), Attempt("r1", "ok", 1.2)),
+        seconds=2.0,
+        first_token_seconds=0.9,
+        queue_seconds=0.25,
+    )
+    assert document(call, outcome, "f" * 32, 0.0) == {
+        "request_id": "r-1",
+        "trace_id": "f" * 32,
+        "began": "1970-01-01T00:00:00.000Z",
+        "route": "/v1/chat/completions",
+        "team": "ide",
+        "key_id": "ide-1",
+        "model": "m",
+        "stream": False,
+        "prompt": "code/explain@1+abc",
+        "outcome": "completed",
+        "status": 200,
+        "code": None,
+        "finish_reason": "stop",
+        "replica": "r1",
+        "served_model": "served-m",
+        "seconds": 2.0,
+        "queue_seconds": 0.25,
+        "first_token_seconds": 0.9,
+        "tokens": {"prompt": 5, "completion": 2, "cached": 1},
+        "attempts": [
+            {"replica": "r0", "result": str(Fault.CONNECT), "seconds": 0.1},
+            {"replica": "r1", "result": "ok", "seconds": 1.2},
+        ],
+        "decisions": [
+            {
+                "at": 0.5,
+                "kind": "choice",
+                "replica": "r1",
+                "why": "fewest in flight",
+                "candidates": ["r0", "r1"],
+            }
+        ],
+        "decisions_dropped": 0,
+    }
+
+
+def test_neither_question_nor_key_nor_the_logs_detail_is_in_it() -> None:
+    call = of()
+    call.credential = "sk-secret"
+    call.body["messages"] = [{"role": "user", "content": "the question"}]
+    records = Records(10, PLENTY)
+    records.keep(call, Outcome(detail="http://10.0.0.1 said no"))
+    (text,) = records.find("ide", "r-1")
+    for secret in (b"sk-secret", b"question", b"10.0.0.1"):
+        assert secret not in text
+
+
+def test_a_team_finds_its_own_only() -> None:
+    records = Records(10, PLENTY)
+    records.keep(of("ide"), DONE)
+    assert len(records.find("ide", "r-1")) == 1
+    assert records.find("batch", "r-1") == []
+
+
+def test_calls_that_share_an_id_come_newest_first_and_not_without_end() -> None:
+    records = Records(100, PLENTY)
+    for number in range(30):
+        records.keep(of(model=f"m{number}"), DONE)
+    found = [json.loads(text)["model"] for text in records.find("ide", "r-1")]
+    assert found == [f"m{number}" for number in range(29, 9, -1)]
+
+
+def test_only_the_newest_are_kept() -> None:
+    records = Records(2, PLENTY)
+    for name in ("a", "b", "c"):
+        records.keep(of(call_id=name), DONE)
+    assert ids(records, "a", "b", "c") == ["b", "c"]
+    assert len(records) == 2
+
+
+def test_their_bytes_are_bounded_too() -> None:
+    records = Records(1000, 10_000)
+    for number in range(100):
+        records.keep(of(call_id=str(number)), DONE)
+    assert 0 < len(records) < 30
+    assert records.find("ide", "99")
+    assert sum(len(records.find("ide", str(n))[0]) for n in range(100 - len(records), 100)) < 10_000
+
+
+def test_one_call_with_much_to_tell_loses_its_notes_not_its_record() -> None:
+    call = of()
+    call.record = Record(FakeClock())
+    for _ in range(MOST_NOTES + 3):
+        call.note("choice", candidates=["r" * 100] * 100)
+    records = Records(10, PLENTY)
+    records.keep(call, DONE)
+    told = json.loads(records.find("ide", "r-1")[0])
+    assert told["decisions"] == []
+    assert told["decisions_dropped"] == MOST_NOTES + 3
+
+
+def test_with_0_nothing_is_kept() -> None:
+    records = Records(0, PLENTY)
+    records.keep(of(), DONE)
+    assert len(records) == 0
+
+
+def test_who_has_no_key_cannot_push_the_others_out() -> None:
+    records = Records(2, PLENTY)
+    records.keep(of(), DONE)
+    for _ in range(5):
+        records.keep(of("anonymous"), Outcome(status=401, code="invalid_api_key"))
+    assert ids(records, "r-1") == ["r-1"]
+
+
+@pytest.mark.parametrize("fact", ["\ud800", 1 << 80, object(), {1: 2}])
+def test_a_fact_that_is_no_json_does_not_lose_the_record(fact: object) -> None:
+    call = of()
+    call.record = Record(FakeClock())
+    call.note("odd", fact=fact)
+    records = Records(10, PLENTY)
+    records.keep(call, DONE)
+    assert json.loads(records.find("ide", "r-1")[0])["decisions"][0]["kind"] == "odd"

@@ -1,0 +1,180 @@
+"""Clients that do not read: the replica waits for them, memory is bounded, patience ends."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import http.client
+import json
+import logging
+import socket
+import struct
+import tracemalloc
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+from gateway.settings import Settings
+from gateway.testing.mock_vllm import Behaviour, MockVLLM
+from gateway.testing.plugin import MockFleet
+from gateway.testing.served import ServedGateway, fleet_on
+from tests.web.clients import chat, connect, eventually, metric, request
+
+# 24 MB: more than the kernel buffers of both connections hold together.
+EVENTS = 600
+LONG = Behaviour(deltas=("x" * 40_000,) * EVENTS)
+ASK = request("/v1/chat/completions", chat())
+SMALL = 16 * 1024
+
+
+def held() -> int:
+    """Bytes that Python holds in this process, the gateway's buffers included."""
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
+
+
+async def come_to_rest(mock: MockVLLM) -> int:
+    """How many events the mock has sent, once it sends no more."""
+    seen, same = -1, 0
+    async with asyncio.timeout(20):
+        while same < 10:
+            await asyncio.sleep(0.03)
+            sent = sum(one.chunks_sent for one in mock.requests("/v1/chat/completions"))
+            same = same + 1 if sent == seen and sent else 0
+            seen = sent
+    return seen
+
+
+async def test_a_client_that_does_not_read_stalls_the_replica_and_fills_no_memory(
+    mock_vllm_factory: MockFleet,
+) -> None:
+    mock = mock_vllm_factory(model="m")
+    mock.script(LONG)
+    count = 2
+    with ServedGateway(fleet_on([mock.base_url])) as gateway, ExitStack() as clients:
+        # The first answer of all brings what is only loaded once.
+        async with httpx.AsyncClient() as asking:
+            url = f"{gateway.url}/v1/chat/completions"
+            assert (await asking.post(url, json=chat(stream=False))).is_success
+        mock.reset()
+        mock.script(LONG)
+        clients.callback(tracemalloc.stop)
+        tracemalloc.start()
+        before = held()
+        for _ in range(count):
+            plug = clients.enter_context(connect(gateway, receive_buffer=SMALL))
+            plug.sendall(ASK)
+        await mock.arrived(count)
+        sent = await come_to_rest(mock)
+        grown = held() - before
+        running = [one for one in mock.requests() if one.outcome == "running"]
+        assert len(running) == count, "no replica is at its end, and none was cut off"
+        assert sent < 0.9 * EVENTS * count
+        assert grown < count * 2**20, f"{grown / count / 1024:.0f} KiB for each stream"
+        assert metric(gateway, "gw_inflight", model="m") == count
+
+
+async def test_the_stalled_stream_goes_on_and_is_whole_when_the_client_reads_at_last(
+    mock_vllm_factory: MockFleet,
+) -> None:
+    """No idle time-out comes of it: that one counts only while the replica is waited for."""
+    mock = mock_vllm_factory(model="m")
+    mock.script(LONG)
+    settings = Settings(timeouts={"idle_s": 0.2})  # type: ignore[arg-type]
+    with (
+        ServedGateway(fleet_on([mock.base_url]), settings) as gateway,
+        connect(gateway, receive_buffer=SMALL) as plug,
+    ):
+        plug.sendall(request("/v1/chat/completions", chat(), connection="close"))
+        await mock.arrived()
+        await come_to_rest(mock)  # 0.3 s and more
+        plug.settimeout(10)
+        answer = await asyncio.to_thread(read_all, plug)
+    assert answer.count(b"x" * 40_000) == EVENTS
+    assert b"data: [DONE]\n\n" in answer
+    assert b"event: error" not in answer
+
+
+def read_all(plug: socket.socket) -> bytes:
+    response = http.client.HTTPResponse(plug)
+    response.begin()
+    return response.read()
+
+
+async def test_a_client_that_reads_nothing_for_too_long_is_cut_off(
+    mock_vllm_factory: MockFleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    mock = mock_vllm_factory(model="m")
+    mock.script(LONG)
+    settings = Settings(streams={"client_stall_s": 0.3})  # type: ignore[arg-type]
+    with (
+        caplog.at_level(logging.INFO, "gateway"),
+        ServedGateway(fleet_on([mock.base_url]), settings) as gateway,
+        connect(gateway, receive_buffer=SMALL) as plug,
+    ):
+        plug.sendall(ASK)
+        (received,) = await mock.settled()
+        assert received.outcome == "client_left"
+        await eventually(lambda: metric(gateway, "gw_requests_total", outcome="cancelled") == 1)
+        assert metric(gateway, "gw_inflight") == 0
+        assert metric(gateway, "gw_upstream_attempts_total", outcome="cancelled") == 1
+        assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
+    assert "client_stalled" in json.dumps([one.__dict__ for one in caplog.records], default=str)
+
+
+async def test_a_client_that_reads_slowly_is_not_cut_off(mock_vllm_factory: MockFleet) -> None:
+    mock = mock_vllm_factory(model="m")
+    mock.script(LONG)
+    settings = Settings(streams={"client_stall_s": 1.0})  # type: ignore[arg-type]
+    with (
+        ServedGateway(fleet_on([mock.base_url]), settings) as gateway,
+        connect(gateway, receive_buffer=SMALL) as plug,
+    ):
+        plug.sendall(ASK)
+        await mock.arrived()
+        # Two and a half times its patience.
+        for _ in range(50):
+            plug.recv(SMALL)
+            await asyncio.sleep(0.05)
+        (received,) = mock.requests("/v1/chat/completions")
+        assert received.outcome == "running"
+        assert metric(gateway, "gw_inflight") == 1
+
+
+async def test_a_whole_answer_that_nobody_reads_does_not_stay_for_ever(
+    mock_vllm_factory: MockFleet,
+) -> None:
+    mock = mock_vllm_factory(model="m")
+    mock.script(LONG)
+    settings = Settings(streams={"client_stall_s": 0.3})  # type: ignore[arg-type]
+    with (
+        ServedGateway(fleet_on([mock.base_url]), settings) as gateway,
+        connect(gateway, receive_buffer=SMALL) as plug,
+    ):
+        plug.sendall(request("/v1/chat/completions", chat(stream=False)))
+        await mock.settled()
+        await eventually(lambda: metric(gateway, "gw_inflight") == 0)
+        await eventually(lambda: is_reset(plug))
+
+
+def is_reset(plug: socket.socket) -> bool:
+    """The other side has dropped the connection, whatever still lies in the buffers."""
+    # The first byte of Linux' struct tcp_info is the state: 1 established, 7 closed, 8 half-closed.
+    (state,) = struct.unpack("B", plug.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1))
+    return state != 1
+
+
+async def test_a_client_with_several_requests_in_the_pipe_that_leaves_ends_the_first_at_once(
+    mock_vllm_factory: MockFleet,
+) -> None:
+    mock = mock_vllm_factory(model="m")
+    mock.script(Behaviour(tokens=2000, delay_between=0.01))
+    with ServedGateway(fleet_on([mock.base_url])) as gateway:
+        with connect(gateway) as plug:
+            plug.sendall(ASK + ASK)
+            await mock.arrived()
+            await asyncio.to_thread(plug.recv, 1 << 16)
+            plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        (received,) = await mock.settled()
+    assert received.outcome == "client_left"
