@@ -77,7 +77,8 @@ class Gateway:
         self.settings = settings
         self.fleet = fleet
         self.timeouts = timeouts_of(settings)
-        self.trouble = "no replica has told its models yet"
+        # Why no model is known, while that is so: only a server that tells its own can have that.
+        self.trouble = "" if fleet.config else f"{fleet.base_url} has not told its models yet"
         self.router: LiteLLMRouter = LiteLLMRouter(time.monotonic)
         self.telemetry = Telemetry(settings.telemetry, self.router.models)
         self.prompts = prompts.load(settings.paths.prompts_dir)

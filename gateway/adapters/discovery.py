@@ -6,7 +6,7 @@ import asyncio
 
 import orjson
 
-from gateway.domain.ports import Wire, WireError
+from gateway.domain.ports import Wire, WireError, WireResponse
 
 _SECONDS = 5.0
 _BYTES = 1024 * 1024
@@ -24,14 +24,15 @@ async def model_names(wire: Wire, base_url: str, api_key: str | None) -> tuple[s
     try:
         async with asyncio.timeout(_SECONDS):
             response = await wire.send("GET", f"{base_url}/models", headers=headers)
-            body = await response.read(_BYTES)
-            response.release()
+            body = await _read(response)
     except TimeoutError:
         raise NotDiscovered(f"{base_url}/models gave no answer within {_SECONDS:g} s") from None
     except WireError as error:
         raise NotDiscovered(f"{base_url}/models cannot be reached ({error.fault})") from None
     if response.status in (401, 403):
         raise NotDiscovered(f"{base_url}/models answered {response.status}: set VLLM_API_KEY")
+    if response.status >= 500:
+        raise NotDiscovered(f"{base_url}/models answered {response.status}: it is not ready")
     if response.status != 200:
         raise NotDiscovered(
             f"{base_url}/models answered {response.status}: VLLM_BASE_URL must end in /v1"
@@ -39,12 +40,27 @@ async def model_names(wire: Wire, base_url: str, api_key: str | None) -> tuple[s
     return _names(body, base_url)
 
 
+async def _read(response: WireResponse) -> bytes:
+    """The whole body. The connection is dropped unless all of it was read."""
+    try:
+        body = await response.read(_BYTES)
+    except BaseException:
+        response.close()
+        raise
+    response.release()
+    return body
+
+
 def _names(body: bytes, base_url: str) -> tuple[str, ...]:
     try:
         rows = orjson.loads(body)["data"]
-        names = tuple(dict.fromkeys(row["id"] for row in rows if isinstance(row["id"], str)))
+        names = tuple(dict.fromkeys(row["id"] for row in rows if _is_name(row["id"])))
     except (orjson.JSONDecodeError, KeyError, TypeError):
         raise NotDiscovered(f"{base_url}/models is not a list of models") from None
     if not names:
         raise NotDiscovered(f"{base_url}/models lists no model")
     return names
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())

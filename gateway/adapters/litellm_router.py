@@ -14,15 +14,25 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # no download of 
 os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # no implicit reading of ./.env
 os.environ.setdefault("LITELLM_LOG", "ERROR")
 
+import math
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import litellm
 from litellm import exceptions
 from litellm.router import Router
+from litellm.types.router import LiteLLM_Params
+from litellm.types.utils import all_litellm_params
 
+from gateway.adapters.litellm_deployment import (
+    aliases_of,
+    metrics_of,
+    order_of,
+    replica_of,
+    shares,
+)
 from gateway.domain.call import Call, Usage
 from gateway.domain.errors import ModelNotFound
 from gateway.domain.ports import Replica
@@ -31,20 +41,16 @@ from gateway.domain.retry import Fault
 _HEALTHY_SECONDS: Final = 0.1
 # Strategies whose choice is ours to make from true in-flight counts; the others ask LiteLLM.
 _OWN_CHOICE: Final = frozenset({"simple-shuffle", "least-busy"})
+# Strategies that also keep each replica within its rpm and tpm.
+_LIMITING: Final = frozenset({"usage-based-routing", "usage-based-routing-v2"})
 _LOGGERS: Final = (
     "lowestlatency_logger",
     "lowesttpm_logger",
     "lowesttpm_logger_v2",
     "lowestcost_logger",
 )
-# Fields of litellm_params that belong into the request body; the rest is about the deployment.
-_BODY_FIELDS: Final = frozenset(
-    {
-        *("temperature", "top_p", "max_tokens", "max_completion_tokens", "stop", "seed", "n"),
-        *("presence_penalty", "frequency_penalty", "logit_bias", "user", "reasoning_effort"),
-        *("response_format", "tools", "tool_choice"),
-    }
-)
+# litellm_params that LiteLLM itself keeps out of the request.
+_ABOUT: Final = frozenset({*all_litellm_params, *LiteLLM_Params.model_fields})
 
 
 class LiteLLMRouter:
@@ -59,36 +65,55 @@ class LiteLLMRouter:
         self._replicas: dict[str, tuple[Replica, ...]] = {}
         self._by_id: dict[str, Replica] = {}
         self._deployments: dict[str, Any] = {}
-        self._weights: dict[str, float] = {}
+        self._metrics: dict[str, Sequence[float]] = {}
+        self._orders: dict[str, tuple[int, ...]] = {}
         self._aliases: dict[str, str] = {}
         self._names: tuple[str, ...] = ()
         self._loggers: list[Any] = []
         self._inflight: dict[str, int] = {}
-        self._healthy: dict[str, tuple[float, tuple[Replica, ...]]] = {}
+        self._hooks: list[tuple[list[Any], Any]] = []
+        self._healthy: dict[tuple[str, int | None], tuple[float, tuple[Replica, ...]]] = {}
 
     def load(self, router_kwargs: Mapping[str, Any]) -> None:
         """Take this `model_list` and these router settings from now on. Call it inside a running
         event loop: LiteLLM's Router starts tasks of its own with some settings."""
+        hooks = (litellm.callbacks, litellm.input_callback)
+        before = [list(hook) for hook in hooks]
         fresh = Router(**router_kwargs)
         self.close()
         self._router = fresh
+        self._hooks = [
+            (hook, one)
+            for hook, known in zip(hooks, before, strict=True)
+            for one in hook
+            if not any(one is old for old in known)
+        ]
         self._deployments = {d["model_info"]["id"]: d for d in fresh.model_list}
-        self._by_id = {key: _replica(d) for key, d in self._deployments.items()}
-        self._weights = {key: _weight(d["litellm_params"]) for key, d in self._deployments.items()}
+        self._by_id = {key: replica_of(d, _ABOUT) for key, d in self._deployments.items()}
+        self._metrics = {key: metrics_of(d) for key, d in self._deployments.items()}
         groups: dict[str, list[Replica]] = {}
         for replica in self._by_id.values():
             groups.setdefault(replica.model, []).append(replica)
         self._replicas = {name: tuple(members) for name, members in groups.items()}
-        self._aliases, hidden = _aliases(fresh.model_group_alias)
-        self._names = (*groups, *(name for name in self._aliases if name not in hidden))
+        self._orders = {name: self._later_orders(members) for name, members in groups.items()}
+        self._aliases, hidden = aliases_of(fresh.model_group_alias)
+        listed = (name for name in self._aliases if name not in hidden)
+        self._names = tuple(dict.fromkeys((*groups, *listed)))
         self._loggers = [x for name in _LOGGERS if (x := getattr(fresh, name, None)) is not None]
         self._healthy.clear()
 
+    def _later_orders(self, members: Sequence[Replica]) -> tuple[int, ...]:
+        orders = {order_of(self._deployments[replica.id]) for replica in members} - {None}
+        return tuple(sorted(order for order in orders if order is not None)[1:])
+
     def close(self) -> None:
-        """Take our Router out of LiteLLM's global lists."""
+        """Take our Router, and the loggers of its strategy, out of LiteLLM's global lists."""
         if self._router is not None:
             self._router.discard()
             self._router = None
+        for hook, ours in self._hooks:
+            hook[:] = [one for one in hook if one is not ours]
+        self._hooks = []
 
     def models(self) -> tuple[str, ...]:
         """Names that a client may ask for, aliases included, in the order of the file."""
@@ -107,16 +132,26 @@ class LiteLLMRouter:
         ModelNotFound when there is no such model."""
         if not self.replicas(model):
             raise ModelNotFound(param="model")
-        now = self._clock()
-        known = self._healthy.get(model)
+        return await self._rotation(model, None)
+
+    async def _rotation(self, model: str, order: int | None) -> tuple[Replica, ...]:
+        """Those of this `order`; None: of the lowest that has any."""
+        now, key = self._clock(), (model, order)
+        known = self._healthy.get(key)
         if known is not None and now - known[0] < _HEALTHY_SECONDS:
             return known[1]
-        found = tuple(self._by_id[d["model_info"]["id"]] for d in await self._ask_healthy(model))
-        self._healthy[model] = (now, found)
+        ids = [d["model_info"]["id"] for d in await self._ask_healthy(model, order)]
+        # Another configuration may have been loaded meanwhile.
+        found = tuple(self._by_id[one] for one in ids if one in self._by_id)
+        self._healthy[key] = (now, found)
         return found
 
-    async def _ask_healthy(self, model: str) -> list[Any]:
-        kwargs = {"metadata": {"model_group": model}}
+    async def _ask_healthy(self, model: str, order: int | None) -> list[Any]:
+        if self._router is None:
+            return []
+        kwargs: dict[str, Any] = {"metadata": {"model_group": model}}
+        if order is not None:
+            kwargs["_target_order"] = order
         try:
             found = await self._router.async_get_healthy_deployments(
                 model=model, request_kwargs=kwargs
@@ -128,22 +163,49 @@ class LiteLLMRouter:
         return found if isinstance(found, list) else [found]
 
     async def pick(self, call: Call, model: str, tried: Collection[str]) -> Replica | None:
-        """The replica for the next attempt, none of `tried`; None when no other is in rotation."""
+        """The replica for the next attempt, none of `tried`; None when no other is in rotation.
+        As a fallback, `model` may also be the id of one replica."""
+        one = None if self.replicas(model) else self._by_id.get(model)
+        if one is not None:
+            return one if one in await self.healthy(one.model) and one.id not in tried else None
         pool = [r for r in await self.healthy(model) if r.id not in tried]
+        # LiteLLM hands a request on to the next order too, not only once the first one rests.
+        for order in self._orders.get(self._aliases.get(model, model), ()) if tried else ():
+            pool = pool or [r for r in await self._rotation(model, order) if r.id not in tried]
+        strategy = str(self._router.routing_strategy) if pool else ""
+        if strategy in _LIMITING:
+            return await self._within_limits(model, pool)
         if len(pool) < 2:
             return pool[0] if pool else None
-        strategy = str(self._router.routing_strategy)
         if strategy not in _OWN_CHOICE:
             chosen = await self._ask_strategy(model)
-            if chosen is not None and chosen.id not in tried:
+            if chosen in pool:
                 return chosen
         if strategy == "least-busy":
             return min(pool, key=lambda r: (self.load_of(r), random.random()))
-        first, second = random.choices(pool, [self._weights[r.id] for r in pool], k=2)
-        return first if self._pressure(first) <= self._pressure(second) else second
+        return self._shuffled(pool)
 
-    def _pressure(self, replica: Replica) -> float:
-        return self.load_of(replica) / self._weights[replica.id]
+    def _shuffled(self, pool: Sequence[Replica]) -> Replica:
+        """By weight; of two drawn so, the one with less under way for its weight."""
+        weights = shares([self._metrics.get(replica.id, ()) for replica in pool])
+        first, second = random.choices(range(len(pool)), weights, k=2)
+        loads = [self.load_of(replica) for replica in pool]
+        lighter = loads[first] * weights[second] <= loads[second] * weights[first]
+        return pool[first if lighter else second]
+
+    async def _within_limits(self, model: str, pool: Sequence[Replica]) -> Replica | None:
+        """The strategy's choice, counted against its limits; None when all are over theirs."""
+        chosen = await self._ask_strategy(model)
+        if chosen is None:
+            return None
+        replica = chosen if chosen in pool else self._shuffled(pool)
+        counter = self._router.lowesttpm_logger_v2
+        try:
+            if counter is not None:
+                await counter.async_pre_call_check(self._deployments[replica.id], None)
+        except exceptions.RateLimitError:
+            return None
+        return replica
 
     async def _ask_strategy(self, model: str) -> Replica | None:
         try:
@@ -164,7 +226,8 @@ class LiteLLMRouter:
     ) -> None:
         """An attempt is over; a fault counts towards the replica's cooldown."""
         self._inflight[replica.id] = max(0, self._inflight.get(replica.id, 0) - 1)
-        if fault is None or replica.id not in self._deployments:
+        known = self._router is not None and replica.id in self._deployments
+        if fault is None or fault.of_client or not known:
             return
         self._healthy.clear()
         error = _exception(fault, replica.model, retry_after)
@@ -175,7 +238,7 @@ class LiteLLMRouter:
         self, call: Call, replica: Replica, usage: Usage | None, seconds: float
     ) -> None:
         """An answer is complete: LiteLLM's failure rates and strategies learn of it."""
-        if replica.id not in self._deployments:
+        if self._router is None or replica.id not in self._deployments:
             return
         kwargs = self._callback(replica)
         self._router.sync_deployment_callback_on_success(kwargs, None, None, None)
@@ -207,41 +270,26 @@ class LiteLLMRouter:
         }
         params = {"metadata": metadata, "litellm_metadata": metadata}
         params["model_info"] = deployment["model_info"]
+        params["cooldown_time"] = deployment["litellm_params"].get("cooldown_time")
         return {"litellm_params": params, "call_type": "acompletion"}
 
     def fallbacks(self, model: str, fault: Fault) -> tuple[str, ...]:
         """Models to try after this kind of fault, in the order of litellm_config.yaml."""
-        if fault is Fault.CONTEXT_WINDOW:
-            table = self._router.context_window_fallbacks
-        elif fault is Fault.CONTENT_POLICY:
-            table = self._router.content_policy_fallbacks
-        elif fault.elsewhere:
-            table = self._router.fallbacks
-        else:
+        router = self._router
+        special = {
+            Fault.CONTEXT_WINDOW: "context_window_fallbacks",
+            Fault.CONTENT_POLICY: "content_policy_fallbacks",
+        }.get(fault)
+        if router is None or not (special or fault.elsewhere):
             return ()
+        table = getattr(router, special) if special else None
+        if table is None:  # LiteLLM's own rule: no table of its own, so the general one
+            table = router.fallbacks
         group = self._aliases.get(model, model)
         named = {name: targets for row in table or () for name, targets in row.items()}
         targets = named.get(model) or named.get(group) or named.get("*") or ()
-        return tuple(t["model"] if isinstance(t, dict) else t for t in targets)
-
-
-def _replica(deployment: Mapping[str, Any]) -> Replica:
-    params = deployment["litellm_params"]
-    name = params["model"]
-    upstream = name if params.get("custom_llm_provider") else name.partition("/")[2] or name
-    body = {key: params[key] for key in _BODY_FIELDS if params.get(key) is not None}
-    return Replica(
-        id=deployment["model_info"]["id"],
-        model=deployment["model_name"],
-        upstream_model=upstream,
-        base_url=str(params.get("api_base") or params.get("base_url") or "").rstrip("/"),
-        api_key=params.get("api_key") or None,
-        params={**body, **(params.get("extra_body") or {})},
-        headers={key.lower(): str(v) for key, v in (params.get("extra_headers") or {}).items()},
-        timeout=_seconds(params.get("timeout")),
-        stream_timeout=_seconds(params.get("stream_timeout")),
-        max_parallel=params.get("max_parallel_requests"),
-    )
+        names = [t["model"] if isinstance(t, dict) else t for t in targets]
+        return tuple(names[: router.max_fallbacks])
 
 
 def _response(usage: Usage | None) -> Any:
@@ -254,27 +302,6 @@ def _response(usage: Usage | None) -> Any:
             total_tokens=usage.prompt + usage.completion,
         )
     return response
-
-
-def _seconds(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float | str) and value else None
-
-
-def _weight(params: Mapping[str, Any]) -> float:
-    """LiteLLM's own order of what weighs a deployment in simple-shuffle."""
-    for key in ("weight", "rpm", "tpm"):
-        if params.get(key):
-            return float(params[key])
-    return 1.0
-
-
-def _aliases(table: Mapping[str, Any] | None) -> tuple[dict[str, str], set[str]]:
-    names, hidden = {}, set()
-    for alias, target in (table or {}).items():
-        names[alias] = target["model"] if isinstance(target, dict) else target
-        if isinstance(target, dict) and target.get("hidden"):
-            hidden.add(alias)
-    return names, hidden
 
 
 def _exception(fault: Fault, model: str, retry_after: float | None) -> Exception:
@@ -294,5 +321,6 @@ def _exception(fault: Fault, model: str, retry_after: float | None) -> Exception
     else:
         error = exceptions.ServiceUnavailableError(**about)
     if retry_after is not None:
-        error.litellm_response_headers = {"retry-after": str(retry_after)}
+        # LiteLLM reads whole seconds only.
+        error.litellm_response_headers = {"retry-after": str(math.ceil(retry_after))}
     return error  # type: ignore[no-any-return]

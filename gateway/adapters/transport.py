@@ -58,7 +58,7 @@ class _Response(aiohttp.ClientResponse):
     def _cut(self, _: object = None) -> None:
         """The connection is closed: whoever reads on should hear of it."""
         if not self.content.is_eof() and self.content.exception() is None:
-            self.content.set_exception(aiohttp.ClientPayloadError("the body is not valid HTTP"))
+            self.content.set_exception(aiohttp.ClientPayloadError("closed inside the body"))
 
 
 def _hear(closed: asyncio.Future[None]) -> None:

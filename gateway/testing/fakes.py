@@ -1,9 +1,10 @@
-"""Stand-ins that do what a test scripts: FakeWire, FakeRouter, FakeTelemetry, FakeClock."""
+"""Stand-ins that do what a test scripts: FakeWire, FakeRouter, FakeTokens, FakeTelemetry …"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+import math
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -11,7 +12,7 @@ import orjson
 from gateway.domain.call import Attempt, Call, Outcome, Usage
 from gateway.domain.endpoints import CHAT, Endpoint
 from gateway.domain.errors import ModelNotFound
-from gateway.domain.ports import Replica, WireError
+from gateway.domain.ports import Counted, Replica, WireError
 from gateway.domain.retry import Fault
 
 
@@ -181,6 +182,36 @@ class FakeRouter:
 
     def fallbacks(self, model: str, fault: Fault) -> tuple[str, ...]:
         return self._fallbacks.get(model, ()) if fault.elsewhere else ()
+
+
+class FakeTokens:
+    """A token for each four characters, and four around each message; `dearer` times as many where
+    messages are counted. Remembers what it was asked to count."""
+
+    def __init__(self, window: int = 4096, *, exact: bool = True, dearer: float = 1.0) -> None:
+        self.texts: list[Sequence[str]] = []
+        self.messages: list[Sequence[Mapping[str, str]]] = []
+        self.left_open: list[bool] = []
+        self._window, self._exact, self._dearer = window, exact, dearer
+
+    async def window(self, model: str) -> int:
+        return self._window
+
+    async def count_texts(self, model: str, texts: Sequence[str]) -> list[Counted]:
+        self.texts.append(texts)
+        return [Counted(_quarter(text), self._exact) for text in texts]
+
+    async def count_messages(
+        self, model: str, messages: Sequence[Mapping[str, str]], *, continue_final: bool = False
+    ) -> Counted:
+        self.messages.append(messages)
+        self.left_open.append(continue_final)
+        tokens = sum(4 + _quarter(message["content"]) for message in messages)
+        return Counted(math.ceil(self._dearer * tokens), self._exact)
+
+
+def _quarter(text: str) -> int:
+    return math.ceil(len(text) / 4)
 
 
 @dataclass(slots=True)

@@ -45,9 +45,10 @@ async def status_of(wire: AiohttpWire, mock: MockVLLM) -> int:
 
 
 async def read_to_the_end(response: AiohttpResponse) -> bytes:
-    whole = b"".join([chunk async for chunk in response.chunks()])
-    response.release()
-    return whole
+    try:
+        return b"".join([chunk async for chunk in response.chunks()])
+    finally:
+        response.release()
 
 
 async def connections(mock: MockVLLM, count: int) -> list[int]:
