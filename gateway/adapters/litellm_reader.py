@@ -125,7 +125,8 @@ class Reader:
         settings = self._resolved(self._mapping(_ROUTER, rows), (_ROUTER,))
         values = self._optional(schema.RouterSettings, settings, _ROUTER)
         idle = [key for key in values if key in schema.WITHOUT_EFFECT]
-        self.ignored += [f"{_ROUTER}.{key}" for key in idle]
+        # What is switched off is as the file wants it.
+        self.ignored += [f"{_ROUTER}.{key}" for key in idle if values[key] is not False]
         return {key: value for key, value in values.items() if key not in idle}
 
     def _borrowed(self, rows: Any) -> dict[str, Any]:

@@ -26,13 +26,7 @@ from litellm.router import Router
 from litellm.types.router import LiteLLM_Params
 from litellm.types.utils import all_litellm_params
 
-from gateway.adapters.litellm_deployment import (
-    aliases_of,
-    metrics_of,
-    order_of,
-    replica_of,
-    shares,
-)
+from gateway.adapters.litellm_deployments import Deployments
 from gateway.domain.call import Call, Usage
 from gateway.domain.errors import ModelNotFound
 from gateway.domain.ports import Replica
@@ -49,6 +43,13 @@ _LOGGERS: Final = (
     "lowesttpm_logger_v2",
     "lowestcost_logger",
 )
+# What its allowed_fails_policy tells apart.
+_EXCEPTIONS: Final = {
+    Fault.TIMEOUT: exceptions.Timeout,
+    Fault.RATE_LIMITED: exceptions.RateLimitError,
+    Fault.UPSTREAM_AUTH: exceptions.AuthenticationError,
+    Fault.SERVER_ERROR: exceptions.InternalServerError,
+}
 # litellm_params that LiteLLM itself keeps out of the request.
 _ABOUT: Final = frozenset({*all_litellm_params, *LiteLLM_Params.model_fields})
 
@@ -62,13 +63,7 @@ class LiteLLMRouter:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._router: Any = None
-        self._replicas: dict[str, tuple[Replica, ...]] = {}
-        self._by_id: dict[str, Replica] = {}
-        self._deployments: dict[str, Any] = {}
-        self._metrics: dict[str, Sequence[float]] = {}
-        self._orders: dict[str, tuple[int, ...]] = {}
-        self._aliases: dict[str, str] = {}
-        self._names: tuple[str, ...] = ()
+        self._known = Deployments()
         self._loggers: list[Any] = []
         self._inflight: dict[str, int] = {}
         self._hooks: list[tuple[list[Any], Any]] = []
@@ -77,34 +72,14 @@ class LiteLLMRouter:
     def load(self, router_kwargs: Mapping[str, Any]) -> None:
         """Take this `model_list` and these router settings from now on. Call it inside a running
         event loop: LiteLLM's Router starts tasks of its own with some settings."""
-        hooks = (litellm.callbacks, litellm.input_callback)
-        before = [list(hook) for hook in hooks]
+        before = {id(one) for _, one in _hooks()}
         fresh = Router(**router_kwargs)
         self.close()
         self._router = fresh
-        self._hooks = [
-            (hook, one)
-            for hook, known in zip(hooks, before, strict=True)
-            for one in hook
-            if not any(one is old for old in known)
-        ]
-        self._deployments = {d["model_info"]["id"]: d for d in fresh.model_list}
-        self._by_id = {key: replica_of(d, _ABOUT) for key, d in self._deployments.items()}
-        self._metrics = {key: metrics_of(d) for key, d in self._deployments.items()}
-        groups: dict[str, list[Replica]] = {}
-        for replica in self._by_id.values():
-            groups.setdefault(replica.model, []).append(replica)
-        self._replicas = {name: tuple(members) for name, members in groups.items()}
-        self._orders = {name: self._later_orders(members) for name, members in groups.items()}
-        self._aliases, hidden = aliases_of(fresh.model_group_alias)
-        listed = (name for name in self._aliases if name not in hidden)
-        self._names = tuple(dict.fromkeys((*groups, *listed)))
+        self._hooks = [(hook, one) for hook, one in _hooks() if id(one) not in before]
+        self._known = Deployments(fresh.model_list, fresh.model_group_alias, _ABOUT)
         self._loggers = [x for name in _LOGGERS if (x := getattr(fresh, name, None)) is not None]
         self._healthy.clear()
-
-    def _later_orders(self, members: Sequence[Replica]) -> tuple[int, ...]:
-        orders = {order_of(self._deployments[replica.id]) for replica in members} - {None}
-        return tuple(sorted(order for order in orders if order is not None)[1:])
 
     def close(self) -> None:
         """Take our Router, and the loggers of its strategy, out of LiteLLM's global lists."""
@@ -117,11 +92,11 @@ class LiteLLMRouter:
 
     def models(self) -> tuple[str, ...]:
         """Names that a client may ask for, aliases included, in the order of the file."""
-        return self._names
+        return self._known.names
 
     def replicas(self, model: str) -> tuple[Replica, ...]:
         """All replicas of a model, healthy or not; empty when there is no such model."""
-        return self._replicas.get(self._aliases.get(model, model), ())
+        return self._known.replicas(model)
 
     def load_of(self, replica: Replica) -> int:
         """Attempts on a replica that are under way."""
@@ -141,8 +116,8 @@ class LiteLLMRouter:
         if known is not None and now - known[0] < _HEALTHY_SECONDS:
             return known[1]
         ids = [d["model_info"]["id"] for d in await self._ask_healthy(model, order)]
-        # Another configuration may have been loaded meanwhile.
-        found = tuple(self._by_id[one] for one in ids if one in self._by_id)
+        by_id = self._known.by_id  # maybe of another configuration, loaded meanwhile
+        found = tuple(by_id[one] for one in ids if one in by_id)
         self._healthy[key] = (now, found)
         return found
 
@@ -165,12 +140,12 @@ class LiteLLMRouter:
     async def pick(self, call: Call, model: str, tried: Collection[str]) -> Replica | None:
         """The replica for the next attempt, none of `tried`; None when no other is in rotation.
         As a fallback, `model` may also be the id of one replica."""
-        one = None if self.replicas(model) else self._by_id.get(model)
+        one = None if self.replicas(model) else self._known.by_id.get(model)
         if one is not None:
             return one if one in await self.healthy(one.model) and one.id not in tried else None
         pool = [r for r in await self.healthy(model) if r.id not in tried]
         # LiteLLM hands a request on to the next order too, not only once the first one rests.
-        for order in self._orders.get(self._aliases.get(model, model), ()) if tried else ():
+        for order in self._known.later_orders(model) if tried else ():
             pool = pool or [r for r in await self._rotation(model, order) if r.id not in tried]
         strategy = str(self._router.routing_strategy) if pool else ""
         if strategy in _LIMITING:
@@ -187,7 +162,7 @@ class LiteLLMRouter:
 
     def _shuffled(self, pool: Sequence[Replica]) -> Replica:
         """By weight; of two drawn so, the one with less under way for its weight."""
-        weights = shares([self._metrics.get(replica.id, ()) for replica in pool])
+        weights = self._known.shares(pool)
         first, second = random.choices(range(len(pool)), weights, k=2)
         loads = [self.load_of(replica) for replica in pool]
         lighter = loads[first] * weights[second] <= loads[second] * weights[first]
@@ -202,7 +177,7 @@ class LiteLLMRouter:
         counter = self._router.lowesttpm_logger_v2
         try:
             if counter is not None:
-                await counter.async_pre_call_check(self._deployments[replica.id], None)
+                await counter.async_pre_call_check(self._known.items[replica.id], None)
         except exceptions.RateLimitError:
             return None
         return replica
@@ -215,7 +190,7 @@ class LiteLLMRouter:
         except Exception:
             # The same edge as in _ask_healthy: over its limits, or cooling down.
             return None
-        return self._by_id.get(found["model_info"]["id"])
+        return self._known.by_id.get(found["model_info"]["id"])
 
     def started(self, call: Call, replica: Replica) -> None:
         """An attempt begins: the replica's load grows by one."""
@@ -226,8 +201,7 @@ class LiteLLMRouter:
     ) -> None:
         """An attempt is over; a fault counts towards the replica's cooldown."""
         self._inflight[replica.id] = max(0, self._inflight.get(replica.id, 0) - 1)
-        known = self._router is not None and replica.id in self._deployments
-        if fault is None or fault.of_client or not known:
+        if fault is None or fault.of_client or not self._knows(replica):
             return
         self._healthy.clear()
         error = _exception(fault, replica.model, retry_after)
@@ -238,7 +212,7 @@ class LiteLLMRouter:
         self, call: Call, replica: Replica, usage: Usage | None, seconds: float
     ) -> None:
         """An answer is complete: LiteLLM's failure rates and strategies learn of it."""
-        if self._router is None or replica.id not in self._deployments:
+        if not self._knows(replica):
             return
         kwargs = self._callback(replica)
         self._router.sync_deployment_callback_on_success(kwargs, None, None, None)
@@ -247,7 +221,7 @@ class LiteLLMRouter:
         end = datetime.now()
         begin = end - timedelta(seconds=seconds)
         total = usage.prompt + usage.completion if usage else 0
-        name = self._deployments[replica.id]["litellm_params"]["model"]
+        name = self._known.items[replica.id]["litellm_params"]["model"]
         kwargs |= {
             "stream": call.stream,
             "standard_logging_object": {
@@ -261,9 +235,13 @@ class LiteLLMRouter:
         for logger in self._loggers:
             await logger.async_log_success_event(kwargs, response, begin, end)
 
+    def _knows(self, replica: Replica) -> bool:
+        """Not those of a configuration that another has replaced, nor after the end."""
+        return self._router is not None and replica.id in self._known.items
+
     def _callback(self, replica: Replica) -> dict[str, Any]:
         """The arguments that LiteLLM's callbacks read of a finished call."""
-        deployment = self._deployments[replica.id]
+        deployment = self._known.items[replica.id]
         metadata = {
             "model_group": replica.model,
             "deployment": deployment["litellm_params"]["model"],
@@ -285,11 +263,16 @@ class LiteLLMRouter:
         table = getattr(router, special) if special else None
         if table is None:  # LiteLLM's own rule: no table of its own, so the general one
             table = router.fallbacks
-        group = self._aliases.get(model, model)
+        group = self._known.group(model)
         named = {name: targets for row in table or () for name, targets in row.items()}
         targets = named.get(model) or named.get(group) or named.get("*") or ()
         names = [t["model"] if isinstance(t, dict) else t for t in targets]
         return tuple(names[: router.max_fallbacks])
+
+
+def _hooks() -> list[tuple[list[Any], Any]]:
+    """What is registered in LiteLLM's lists that its Router's `discard` forgets, with the list."""
+    return [(hook, one) for hook in (litellm.callbacks, litellm.input_callback) for one in hook]
 
 
 def _response(usage: Usage | None) -> Any:
@@ -307,19 +290,10 @@ def _response(usage: Usage | None) -> Any:
 def _exception(fault: Fault, model: str, retry_after: float | None) -> Exception:
     """The LiteLLM exception that its cooldown rules understand. Never APIConnectionError, which
     they ignore by its name."""
-    about: dict[str, Any] = {"message": str(fault), "model": model, "llm_provider": "openai"}
-    error: Any
+    kind: Any = _EXCEPTIONS.get(fault, exceptions.ServiceUnavailableError)
+    error = kind(message=str(fault), model=model, llm_provider="openai")
     if fault is Fault.TIMEOUT:
-        error = exceptions.Timeout(**about)
         error.status_code = 504
-    elif fault is Fault.RATE_LIMITED:
-        error = exceptions.RateLimitError(**about)
-    elif fault is Fault.UPSTREAM_AUTH:
-        error = exceptions.AuthenticationError(**about)
-    elif fault is Fault.SERVER_ERROR:
-        error = exceptions.InternalServerError(**about)
-    else:
-        error = exceptions.ServiceUnavailableError(**about)
     if retry_after is not None:
         # LiteLLM reads whole seconds only.
         error.litellm_response_headers = {"retry-after": str(math.ceil(retry_after))}

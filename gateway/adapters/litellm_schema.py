@@ -40,21 +40,38 @@ NOT_SETTINGS = frozenset(
     }
 )
 
-# Settings of the Router for things that it does while it carries requests. Here our wire does.
+# Settings of the Router for what it does while it carries requests (our wire does that, and the
+# retries), or for what it reads in a request: messages, tags, sessions (we show it none).
 WITHOUT_EFFECT = frozenset(
     {
         "alerting_config",
+        "background_health_check_model_groups",
         "cache_kwargs",
         "cache_responses",
         "caching_groups",
         "client_ttl",
         "debug_level",
         "default_litellm_params",
+        "default_priority",
+        "deployment_affinity_ttl_seconds",
+        "enable_health_check_routing",
+        "enable_pre_call_checks",
+        "enable_weighted_failover",
         "guardrail_list",
+        "health_check_ignore_transient_errors",
+        "health_check_staleness_threshold",
+        "model_group_affinity_config",
+        "model_group_retry_policy",
+        "optional_pre_call_checks",
         "plugins",
         "polling_interval",
         "provider_budget_config",
+        "retry_after",
+        "retry_policy",
+        "routing_groups",
         "set_verbose",
+        "tag_filtering_match_any",
+        "tag_routing_prefix",
     }
 )
 
@@ -98,7 +115,8 @@ Fallbacks = list[
     Annotated[dict[str, list[str | dict[str, Any]]], Field(min_length=1, max_length=1)]
 ]
 
-# LiteLLM also knows provider-budget-routing, which needs what its own calls cost: not here.
+# LiteLLM also knows provider-budget-routing, which needs what its own calls cost, and lar1, which
+# reads marks that clients put on requests: not here.
 Strategy = Literal[
     "simple-shuffle",
     "least-busy",
@@ -106,7 +124,6 @@ Strategy = Literal[
     "usage-based-routing-v2",
     "latency-based-routing",
     "cost-based-routing",
-    "lar1",
 ]
 
 

@@ -50,8 +50,11 @@ class FakeAnswer:
     closed: bool = False
 
     async def read(self, limit: int) -> bytes:
-        """All steps joined."""
-        return b"".join([chunk async for chunk in self.chunks()])[: limit + 1]
+        """All steps joined; WireError when they pass `limit` bytes."""
+        body = b"".join([chunk async for chunk in self.chunks()])
+        if len(body) > limit:
+            raise WireError(Fault.GARBAGE, f"answer is longer than {limit} bytes")
+        return body
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The steps, one by one."""
@@ -172,6 +175,7 @@ class FakeRouter:
     def ended(
         self, call: Call, replica: Replica, fault: Fault | None, *, retry_after: float | None = None
     ) -> None:
+        assert self.load.get(replica.id), f"{replica.id} has ended more often than it began"
         self.load[replica.id] -= 1
         self.faults.append((replica.id, fault))
 

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from types import FrameType
 
 import uvicorn
 from anyio.from_thread import start_blocking_portal
@@ -86,9 +88,16 @@ def serve(settings: Settings) -> int:
             Multiprocess(config, sockets=[listener]).run()
             return 0
         server = uvicorn.Server(config)
-        with contextlib.suppress(KeyboardInterrupt):
-            server.run(sockets=[listener])
+        # uvicorn raises the signal that ended it once more, for whoever had a handler before: we
+        # have heard it, and what this stack holds is still to be closed.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _heard)
+        server.run(sockets=[listener])
         return 0 if server.started else 1
+
+
+def _heard(number: int, frame: FrameType | None) -> None:
+    """A signal that has done its work already."""
 
 
 def _uvicorn_config(settings: Settings, fleet: Fleet) -> uvicorn.Config:

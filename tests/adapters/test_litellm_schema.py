@@ -44,10 +44,10 @@ def test_router_settings_are_the_arguments_of_the_router(names: Names) -> None:
     assert ours == names["arguments"]
 
 
-def test_strategies_are_those_of_litellm_but_the_one_that_counts_its_costs(
+def test_strategies_are_those_of_litellm_but_for_two_that_cannot_work_here(
     names: Names,
 ) -> None:
-    assert {*get_args(Strategy), "provider-budget-routing"} == names["strategies"]
+    assert {*get_args(Strategy), "provider-budget-routing", "lar1"} == names["strategies"]
 
 
 def test_providers_on_our_wire_are_providers_of_litellm(names: Names) -> None:

@@ -38,7 +38,7 @@ def test_the_bytes_of_a_line_do_not_depend_on_the_lines_above(name: str) -> None
     rows = "\n".join(UNIQUE).encode(name, "ignore").split(b"\n")
     alone = [character.encode(name, "ignore") for character in UNIQUE]
     assert rows == alone
-    assert sum(map(len, rows)) >= 128 - 2
+    assert sum(map(bool, rows)) >= 128 - 2, "ASCII is in all of them"
 
 
 @pytest.mark.parametrize("name", ["utf-16", "utf-32", "utf-7", "iso2022_jp", "iso2022_kr", "hz"])

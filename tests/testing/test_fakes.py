@@ -1,4 +1,4 @@
-"""The fakes keep the promises of the ports that they stand for, and remember what they were told."""
+"""The fakes keep the promises of the ports that they stand for, and remember what they hear."""
 
 from __future__ import annotations
 
