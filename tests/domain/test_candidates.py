@@ -1,4 +1,4 @@
-"""Candidates: every part that was sent, near things first, in pieces few and short enough to count."""
+"""Candidates: every part that was sent, near things first, in few and short pieces to count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encodings: lines can be cut out and put back in each of them, and no character turns into another."""
+"""Encodings: lines can be cut out and put back in each, and no character turns into another."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_byte_order_mark_and_odd_line_ends_are_characters_like_others() -> Non
         ("a = 1\r\nb = '😀'\r\n", "cp949", 2, "1F600"),
         ("가\n", "ascii", 1, "AC00"),
         ("a\rb\n\n\ud800", "utf-8", 3, "D800"),
-        ("값\n‘’", "iso8859-1", 1, "AC12"),
+        ("값\n둘", "iso8859-1", 1, "AC12"),
     ],
 )
 def test_a_character_that_the_encoding_lacks_is_named_with_its_line(

@@ -101,9 +101,7 @@ def test_stopping_lets_what_runs_finish_and_takes_nothing_new(mock_vllm: MockVLL
     assert not reachable(gateway.url)
 
 
-def test_a_gateway_that_cannot_start_says_so_and_leaves_no_socket(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
+def test_a_gateway_that_cannot_start_says_so_and_leaves_no_socket() -> None:
     fleet = fleet_on(["http://a.test/v1"], router_settings={"routing_strategy": "by-the-moon"})
     gateway = ServedGateway(fleet)
     with pytest.raises(RuntimeError, match="did not start"), gateway:
