@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 _Options = tuple[tuple[str, ...], int]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let LiteLLM's Router be used where warnings are errors: it silences this one itself when it
+    is imported, and pytest forgets that after each test."""
+    config.addinivalue_line("filterwarnings", "ignore:.*`ReadOnly` qualifier:UserWarning")
+
+
 class MockFleet:
     """Starts mocks, and keeps them for the next test: a start costs 0.1 s of CPU, a reset nothing.
 

@@ -19,7 +19,7 @@ def test_an_item_becomes_a_replica() -> None:
     replica = replica_of(
         item(
             "gpu-1",
-            model="hosted_vllm/Qwen/Qwen3",
+            model="Qwen/Qwen3",
             api_key="sk-up",
             timeout="30",
             stream_timeout=5,
