@@ -73,7 +73,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def typed(line: list[str]) -> str:
-    """What a line of the banner gives; without curl on the machine, its request is sent as it is."""
+    """What a line of the banner gives; without curl here, its request is sent as it is."""
     if shutil.which("curl"):
         return subprocess.run(line, check=True, capture_output=True, timeout=110).stdout.decode()
     url, body = line[2], line[line.index("-d") + 1]

@@ -16,12 +16,7 @@ from gateway.settings.tree import Url
 # Providers whose servers speak OpenAI's API: our wire carries them.
 OPENAI_WIRE = frozenset(
     {
-        "hosted_vllm",
-        "vllm",
-        "openai",
-        "openai_like",
-        "lm_studio",
-        "llamafile",
+        *("hosted_vllm", "vllm", "openai", "openai_like", "lm_studio", "llamafile"),
         "text-completion-openai",
     }
 )
@@ -29,13 +24,8 @@ OPENAI_WIRE = frozenset(
 # Arguments of LiteLLM's Router that are objects or have a section of their own: never settings.
 NOT_SETTINGS = frozenset(
     {
-        "model_list",
-        "search_tools",
-        "assistants_config",
-        "router_general_settings",
-        "ignore_invalid_deployments",
-        "fallback_access_check",
-        "fallback_budget_check",
+        *("model_list", "search_tools", "assistants_config", "router_general_settings"),
+        *("ignore_invalid_deployments", "fallback_access_check", "fallback_budget_check"),
         "auto_router_capability_limit",
     }
 )
