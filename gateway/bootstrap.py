@@ -77,7 +77,7 @@ class Gateway:
         self.settings = settings
         self.fleet = fleet
         self.timeouts = timeouts_of(settings)
-        # Why no model is known, while that is so: only a server that tells its own can have that.
+        # Why the one server that tells its own models does not, while that is so.
         self.trouble = "" if fleet.config else f"{fleet.base_url} has not told its models yet"
         self.router: LiteLLMRouter = LiteLLMRouter(time.monotonic)
         self.telemetry = Telemetry(settings.telemetry, self.router.models)
@@ -154,13 +154,13 @@ class Gateway:
         return True
 
     async def _watch_models(self) -> None:
-        known = bool(self.router.models())
+        known = not self.trouble
         if not known:
             _log.warning("%s; asking again every %g s", self.trouble, _ASK_AGAIN_SECONDS)
         while True:
             await asyncio.sleep(_LOOK_AGAIN_SECONDS if known else _ASK_AGAIN_SECONDS)
             # A server that is gone for a while keeps its names: the next answer tells.
-            known = await self._look_for_models() or bool(self.router.models())
+            known = await self._look_for_models()
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -19,6 +19,7 @@ from gateway.domain.document import ConfigError
 from gateway.settings import KeyHash, Paths, PolicyEntry, Settings, Team
 from gateway.testing.mock_vllm import MockVLLM
 from gateway.testing.served import fleet_on
+from gateway.web.ops import readiness
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 MODELS = """
@@ -147,13 +148,20 @@ async def test_names_that_change_are_taken_over_and_a_server_that_is_gone_keeps_
     mock_vllm_factory: Callable[..., MockVLLM], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bootstrap, "_LOOK_AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr(bootstrap, "_ASK_AGAIN_SECONDS", 0.02)
     mock = mock_vllm_factory(model="old")
     gateway = Gateway(Settings(), Fleet("upstream", None, mock.base_url))
     async with gateway.running():
         assert gateway.router.models() == ("old",)
+        assert (await readiness(gateway)).ready
         mock.refuse()
         await until(lambda: gateway.trouble != "")
         assert gateway.router.models() == ("old",)
+        gone = await readiness(gateway)
+        assert not gone.ready
+        assert "cannot be reached" in gone.reason
         mock.accept()
+        await until(lambda: gateway.trouble == "")
+        assert (await readiness(gateway)).ready
         mock.script({"path": "/v1/models", "body": '{"data": [{"id": "new"}]}'})
         await until(lambda: gateway.router.models() == ("new",))

@@ -29,10 +29,7 @@ from gateway.testing.served import fleet_on
 from tests.flow.house import House
 
 MESSAGES = [{"role": "user", "content": "hi"}]
-QUICK = Settings(
-    retries={"backoff_s": (0.01,)},  # type: ignore[arg-type]
-    timeouts={"first_token_s": 2, "idle_s": 0.3, "total_s": 2},  # type: ignore[arg-type]
-)
+QUICK = Settings(retries={"backoff_s": (0.01,)})  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -147,9 +144,11 @@ async def test_a_torn_stream_raises_and_never_looks_complete(
 ) -> None:
     mock.script(fault)
     pieces: list[str] = []
+    call = new_call()
+    call.deadline = call.received + (1.5 if error is LLMTimeoutError else 60.0)
 
     async def reader() -> None:
-        async for text in chat_stream(running.answers, MESSAGES, model="m"):
+        async for text in chat_stream(running.answers, MESSAGES, model="m", via=Via(call)):
             pieces.append(text)
 
     with pytest.raises(error):

@@ -155,7 +155,7 @@ class AiohttpWire:
         except (
             aiohttp.ClientConnectorError,
             aiohttp.ConnectionTimeoutError,
-            aiohttp.InvalidURL,
+            ValueError,  # a URL that is none, a line break in a header: of a wrong configuration
             ssl.SSLError,
         ) as error:
             raise WireError(Fault.CONNECT, _describe(error)) from error

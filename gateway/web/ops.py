@@ -22,14 +22,15 @@ class Readiness:
 
 
 async def readiness(gateway: Gateway) -> Readiness:
-    """Ready when at least one model has a replica in rotation."""
+    """Ready when at least one model has a replica in rotation, and the one server that tells its
+    models, where there is one, still does."""
     models = {}
     for name in gateway.router.models():
         healthy = await gateway.router.healthy(name)
         models[name] = {"replicas": len(gateway.router.replicas(name)), "healthy": len(healthy)}
-    ready = any(row["healthy"] for row in models.values())
-    reason = "" if ready else gateway.trouble or "no model has a replica in rotation"
-    return Readiness(ready, reason, models)
+    in_rotation = any(row["healthy"] for row in models.values())
+    reason = gateway.trouble or ("" if in_rotation else "no model has a replica in rotation")
+    return Readiness(not reason, reason, models)
 
 
 def routes(

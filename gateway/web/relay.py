@@ -15,6 +15,10 @@ from gateway.domain.errors import GatewayError
 from gateway.domain.sse import encode
 from gateway.web.edge import send_error
 
+# A client that takes nothing for so long is as good as gone. Until then its replica waits with it:
+# nothing is read from upstream that cannot be passed on.
+_STALLED_SECONDS = 60.0
+
 Opening = Callable[[], AbstractAsyncContextManager[Reply]]
 
 
@@ -85,8 +89,7 @@ class Relay(Response):
                     headers = [*event_stream_headers(), *answer_headers(reply)]
                     await send({"type": "http.response.start", "status": 200, "headers": headers})
                     streaming = True
-                    async for chunk in reply.chunks:
-                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    await self._pass_on(send, reply)
                 else:
                     await self._send_plain(send, reply)
         except GatewayError as error:
@@ -97,6 +100,16 @@ class Relay(Response):
             await send({"type": "http.response.body", "body": event, "more_body": True})
         if streaming:
             await send({"type": "http.response.body", "body": b""})
+
+    async def _pass_on(self, send: Send, reply: Reply) -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # this is a coroutine
+        async for chunk in reply.chunks:
+            patience = loop.call_later(_STALLED_SECONDS, task.cancel)
+            try:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            finally:
+                patience.cancel()
 
     async def _send_plain(self, send: Send, reply: Reply) -> None:
         body = b"".join([chunk async for chunk in reply.chunks])

@@ -182,6 +182,17 @@ async def test_a_url_that_is_none_is_no_connection(wire: AiohttpWire) -> None:
     assert caught.value.fault is Fault.CONNECT
 
 
+async def test_a_header_that_is_none_is_no_connection(
+    wire: AiohttpWire, mock_vllm: MockVLLM
+) -> None:
+    with pytest.raises(WireError) as caught:
+        await wire.send(
+            "GET", f"{mock_vllm.base_url}/models", headers={"authorization": "Bearer sk-\nup"}
+        )
+    assert caught.value.fault is Fault.CONNECT
+    assert "sk-" not in str(caught.value)
+
+
 @pytest.fixture
 def deaf() -> Iterator[int]:
     """A port that listens, with no room left for another connection: the kernel drops it."""

@@ -323,7 +323,7 @@ materials = st.builds(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(materials, st.integers(100, 4000), st.integers(0, 400), st.floats(0.8, 1.5))
 async def test_the_answer_has_its_room_or_the_request_is_refused(
     sent: Material, window: int, reserve: int, dearer: float

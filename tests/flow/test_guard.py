@@ -228,6 +228,25 @@ async def test_a_shadows_edits_are_dropped_even_deep_in_the_body() -> None:
     assert call == a_call()
 
 
+@pytest.mark.parametrize("mode", ["enforce", "shadow"])
+async def test_a_policy_meets_one_and_the_same_call_at_all_its_moments(mode: Any) -> None:
+    met: list[Call] = []
+
+    class Keyed(Policy):
+        async def before(self, call: Call) -> None:
+            met.append(call)
+
+        async def after(self, call: Call, outcome: Outcome) -> None:
+            met.append(call)
+
+    call = a_call()
+    guard = Guard([Link(plain(Keyed), "k", on_error="skip", mode=mode)])
+    await guard.before(call)
+    await guard.after(call, Outcome())
+    assert len(met) == 2
+    assert all(one is call for one in met), "else what is keyed by it would never be dropped"
+
+
 async def test_a_verdict_comes_with_the_seconds_that_it_took() -> None:
     told = Verdicts()
     await told.guard(Link(Walked("a", []), "a"), Link(plain(Watching), "w")).before(a_call())

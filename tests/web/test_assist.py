@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.settings import Settings
+from gateway.settings import KeyHash, Settings, Team, hash_key
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
 from gateway.testing.plugin import MockFleet
 from gateway.testing.served import ServedGateway, fleet_on
@@ -221,3 +221,57 @@ async def test_a_client_that_leaves_frees_the_replica(
         await asyncio.gather(task, return_exceptions=True)
         (received,) = await mock.settled()
     assert received.outcome == "client_left"
+
+
+@pytest.mark.parametrize("path", ["explain", "explain/stream", "rewrite", "rewrite/stream"])
+def test_a_body_that_does_not_say_it_is_json_is_refused(gateway: ServedGateway, path: str) -> None:
+    answer = httpx.post(f"{gateway.url}/api/ai/{path}", content=json.dumps(REWRITE))
+    assert answer.status_code == 415
+    assert "Content-Type: application/json" in answer.json()["error"]["message"]
+
+
+def test_where_keys_are_configured_nothing_is_said_of_a_body_without_one(mock: MockVLLM) -> None:
+    team = Team(name="ide", keys=(KeyHash(id="ide-1", sha256=hash_key("sk-gw-right")),))
+    with ServedGateway(fleet_on([mock.base_url]), Settings(teams=(team,))) as gateway:
+        for path in ("explain", "explain/stream", "rewrite", "rewrite/stream"):
+            assert ask(gateway, path, {"fiel": {}}).status_code == 401
+            assert ask(gateway, path, REWRITE).status_code == 401
+        assert mock.requests() == []
+        assert ask(gateway, "explain", EXPLAIN, **{"x-api-key": "sk-gw-right"}).status_code == 200
+        page = httpx.get(f"{gateway.url}/metrics").text
+    assert 'outcome="completed",route="/api/ai/explain",team="ide"' in page
+
+
+def test_a_stream_that_says_nothing_still_has_its_context_and_a_result(
+    gateway: ServedGateway, mock: MockVLLM
+) -> None:
+    mock.script(Behaviour(text=""))
+    said = events(ask(gateway, "explain/stream", EXPLAIN))
+    assert [name for name, _ in said] == ["context", "result", ""]
+    assert said[1][1]["explanation"] == ""
+
+
+@pytest.mark.parametrize("path", ["explain/stream", "rewrite/stream"])
+async def test_a_stream_that_stalls_is_a_typed_error_and_no_done(
+    gateway: ServedGateway, mock: MockVLLM, path: str
+) -> None:
+    mock.script(Behaviour(tokens=9, stall_after=4))
+    answer = ask(gateway, path, REWRITE)
+    name, payload = events(answer)[-1]
+    assert (name, payload["error"]["code"]) == ("error", "timeout")
+    assert payload["error"]["request_id"] == answer.headers["x-request-id"]
+    assert "[DONE]" not in answer.text
+    (received,) = await mock.settled()
+    assert received.outcome == "client_left"
+
+
+def test_a_failing_replica_is_not_noticed_while_another_is_healthy(
+    mock_vllm_factory: MockFleet,
+) -> None:
+    mocks = [mock_vllm_factory(model="m"), mock_vllm_factory(model="m")]
+    mocks[0].script(Behaviour(status=500))
+    with ServedGateway(fleet_on([mock.base_url for mock in mocks]), QUICK) as gateway:
+        for _ in range(6):
+            answer = ask(gateway, "explain/stream", EXPLAIN)
+            assert events(answer)[-1] == ("", "[DONE]")
+            assert answer.headers["x-gateway-replica"] == "r1"

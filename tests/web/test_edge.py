@@ -78,6 +78,13 @@ async def test_what_nobody_caught_is_a_500_that_says_nothing(
         answer = await http.post("/broken", headers={"x-request-id": "r1"})
     assert answer.status_code == 500
     assert "secret" not in answer.text
+    error = answer.json()["error"]
+    assert (error["code"], error["request_id"]) == ("internal_error", "r1")
+    assert answer.headers["x-request-id"] == "r1"
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert "secret detail at 10.0.0.7" in str(record.exc_info[1])
+    assert vars(record)["request_id"] == "r1"
 
 
 @pytest.mark.parametrize(

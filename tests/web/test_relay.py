@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from gateway.domain.call import Attempt, Reply
 from gateway.domain.errors import GatewayError, LLMError, StreamTruncated
+from gateway.testing.mock_vllm import Behaviour, MockVLLM
+from gateway.testing.served import ServedGateway, fleet_on
+from gateway.web import relay
 from gateway.web.relay import Relay, until_disconnect
 
 Messages = list[dict[str, Any]]
@@ -109,6 +117,23 @@ async def test_a_defect_of_ours_is_not_hidden() -> None:
         await run(Opening(b"data: 1\n\n", ZeroDivisionError()))
 
 
+async def test_a_client_that_takes_nothing_for_long_counts_as_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay, "_STALLED_SECONDS", 0.05)
+    opening, sent = Opening(*[b"data: 1\n\n"] * 9), []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if len(sent) == 4:
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(5):
+        await Relay(opening, "req-1")({}, never, send)
+    assert len(sent) == 4
+    assert isinstance(opening.left[0], asyncio.CancelledError)
+
+
 async def test_a_client_that_leaves_cancels_the_work_and_waits_for_its_end() -> None:
     gone, ended = asyncio.Event(), asyncio.Event()
 
@@ -176,3 +201,49 @@ async def test_what_comes_before_the_disconnect_does_not_end_the_call() -> None:
 
     await until_disconnect(receive, work)
     assert finished.is_set()
+
+
+# ---- Over a real socket --------------------------------------------------------------------------
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_client_that_reads_slowly_slows_the_replica_down(mock_vllm: MockVLLM) -> None:
+    pieces, size = 64, 500_000
+    asked = b'{"model": "mock", "stream": true, "messages": [{"role": "user", "content": "hi"}]}'
+    head = (
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(asked)}\r\n\r\n"
+    )
+    with ServedGateway(fleet_on([mock_vllm.base_url], model="mock")) as gateway:
+        httpx.post(
+            f"{gateway.url}/v1/chat/completions",
+            content=asked,
+            headers={"content-type": "application/json"},
+        )
+        mock_vllm.script(Behaviour(deltas=("x" * size,) * pieces))
+        before = resident_bytes()
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            client.connect(("127.0.0.1", int(gateway.url.rpartition(":")[2])))
+            client.sendall(head.encode() + asked)
+            assert client.recv(1000).startswith(b"HTTP/1.1 200")
+            passed_on = at_rest(lambda: mock_vllm.requests()[1].chunks_sent)
+            assert passed_on < pieces / 2, "the rest waits in the replica"
+            assert resident_bytes() - before < pieces * size / 2
+            client.settimeout(20)
+            text = b"".join(iter(lambda: client.recv(2**20), b""))
+    assert text.count(b"x" * size) == pieces
+    assert b"data: [DONE]\n\n" in text
+
+
+def at_rest(count: Callable[[], int]) -> int:
+    """A number once it has not grown for 0.2 s."""
+    last, unchanged = count(), 0
+    while unchanged < 10:
+        time.sleep(0.02)
+        unchanged = unchanged + 1 if count() == last else 0
+        last = count()
+    return last
