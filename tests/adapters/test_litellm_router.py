@@ -236,6 +236,23 @@ async def test_a_report_on_a_replica_that_is_gone_meanwhile_counts_its_load_down
     assert house.router.load_of(old) == 0
 
 
+async def test_a_configuration_that_comes_while_litellm_is_being_asked_does_no_harm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House(*map(deployment, "ab"), routing_strategy="latency-based-routing")
+    ask = house.router._ask_healthy
+
+    async def interrupted(model: str, order: int | None) -> list[Any]:
+        found = await ask(model, order)
+        house.load(*map(deployment, "bc"))
+        return found
+
+    with monkeypatch.context() as during:
+        during.setattr(house.router, "_ask_healthy", interrupted)
+        assert await house.pick() == "b"
+    assert set(await house.picks(50)) == {"b", "c"}
+
+
 # ---- Choosing ------------------------------------------------------------------------------------
 
 

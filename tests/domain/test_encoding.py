@@ -109,6 +109,7 @@ def test_a_byte_order_mark_and_odd_line_ends_are_characters_like_others() -> Non
     [
         ("a = 1\r\nb = '😀'\r\n", "cp949", 2, "1F600"),
         ("가\n", "ascii", 1, "AC00"),
+        ("\n\n가", "ascii", 3, "AC00"),
         ("a\rb\n\n\ud800", "utf-8", 3, "D800"),
         ("값\n둘", "iso8859-1", 1, "AC12"),
     ],

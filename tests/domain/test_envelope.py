@@ -119,6 +119,13 @@ def test_thinking_that_the_chat_template_opened_is_dropped() -> None:
     assert (found.text, found.notes, found.adjusted) == (SAFE, "", ("thinking",))
 
 
+def test_after_such_thinking_the_text_is_looked_for_as_ever() -> None:
+    found = opened(f"So I guard it.\n</think>\n```\n{SAFE}```")
+    assert found == Letter(SAFE, "fence", True, "", ("thinking", "fence"))
+    shouted = Protocol("NEW")
+    assert opened(f"<new>\n# </think>\n{SAFE}</new>", protocol=shouted).adjusted == ()
+
+
 def test_a_thought_that_ends_inside_the_tag_is_text() -> None:
     text = f"# no </think> before\n{SAFE}"
     assert opened(f"<rewritten>\n{text}</rewritten>").text == text
@@ -139,6 +146,7 @@ def test_an_answer_that_ends_inside_its_thinking_has_no_text() -> None:
     [
         (f"{SAFE}</rewritten>", ()),
         (f"<rewritten>\r\n{SAFE}</rewritten>", ("prefill_echo",)),
+        (f"\n <rewritten>\n{SAFE}</rewritten>", ("prefill_echo",)),
         (f"<think>x</think>\n<rewritten>\n{SAFE}</rewritten>", ("thinking", "prefill_echo")),
         (f"<rewritten>\n<think>x</think>\n{SAFE}</rewritten>", ("prefill_echo", "thinking")),
     ],
@@ -162,6 +170,13 @@ def test_after_a_prefill_the_tag_may_be_opened_again_but_not_in_the_middle() -> 
     assert why(f"x = 1\n{TAGGED}", protocol=PREFILLED) == (
         "the answer opens <rewritten> in the middle of the text"
     )
+
+
+def test_after_a_prefill_a_fence_holds_code_but_is_a_part_of_a_document() -> None:
+    said = f"Here:\n```\n{SAFE}```\n"
+    assert opened(said, protocol=PREFILLED).text == SAFE
+    assert opened(said, protocol=PREFILLED, stop="</rewritten>").text == said
+    assert opened(said, "Here is\n", PREFILLED, language="markdown").text == said
 
 
 def test_after_a_prefill_prose_alone_is_no_text() -> None:
@@ -200,6 +215,13 @@ def test_a_fence_that_only_repeats_the_selection_is_no_change() -> None:
 )
 def test_a_fence_that_is_not_clear_is_not_taken(text: str, reason: str) -> None:
     assert why(text).startswith(reason)
+
+
+def test_a_fence_that_does_not_close_is_refused_where_the_selection_has_one_too() -> None:
+    example = 'def f():\n    """So:\n\n```\nf()\n```\n    """\n'
+    assert why(f"<rewritten>\n```\n{SAFE}</rewritten>", example) == (
+        "a fence in the answer does not close"
+    )
 
 
 @pytest.mark.parametrize("opening", ["```python\n", "\n```\n", "  \n\t\r\n```python\r\n"])
@@ -316,6 +338,12 @@ def test_line_numbers_come_off_when_every_line_has_one(form: str) -> None:
     found = opened(f"<rewritten>\n{text}</rewritten>", before="import os\n\n")
     assert (found.text, found.adjusted) == (SAFE, ("gutter",))
     assert opened(f"<rewritten>\n{text}</rewritten>").text == SAFE, "lines of the selection"
+
+
+def test_the_numbers_that_the_lines_have_in_the_file_are_sign_enough() -> None:
+    for text in ("3: new()\n", "3: new()\n4: more()\n"):
+        found = opened(f"<rewritten>\n{text}</rewritten>", "old = 1\n", before="a\nb\n")
+        assert found.text == text.replace("3: ", "").replace("4: ", "")
 
 
 @pytest.mark.parametrize(

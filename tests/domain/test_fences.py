@@ -75,6 +75,14 @@ def test_windows_line_ends_stay_in_the_text_and_off_the_info() -> None:
     assert found("```py\r\na\r\nb\r\n```\r\n") == [("py", "a\r\nb\r\n")]
 
 
+def test_spaces_after_a_fence_are_no_info() -> None:
+    assert found("```  \nx\n```\t\n") == [("", "x\n")]
+    assert found("``` py \nx\n``` \n") == [("py", "x\n")]
+    block = fences.wrapped("``` md \n``` sh \nmake\n``` \n```  \n")
+    assert block is not None
+    assert (block.info, block.text) == ("md", "``` sh \nmake\n``` \n")
+
+
 @pytest.mark.parametrize("text", ["```\n```", "```\r\n```", "~~~\n~~~\n"])
 def test_an_empty_block_is_a_block(text: str) -> None:
     assert found(text) == [("", "")]

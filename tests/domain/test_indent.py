@@ -68,6 +68,8 @@ def test_what_is_shared_is_the_longest_that_all_lines_start_with(lines: list[str
         (["a\n", "    \n", "\t\n", "  b\n"], "  "),
         (["class A:\r\n", "    b\r\n"], "    "),
         (["값:\n", "   하나\n"], "   "),
+        (["a\n", "        b\n", "                c\n"], " " * 8),
+        (["a\n", "         b\n"], ""),
     ],
 )
 def test_the_unit_is_the_step_that_most_lines_take(lines: list[str], step: str) -> None:
@@ -102,9 +104,23 @@ def test_the_unit_is_the_step_that_most_lines_take(lines: list[str], step: str) 
             id="tabs that were lost",
         ),
         pytest.param(
+            ["    a = 1", "    b = 2"],
+            ["c()", "  d()"],
+            ["    c()", "      d()"],
+            ("indent_shift",),
+            id="a block that starts at column 0 with no line of the original",
+        ),
+        pytest.param(
+            ["    a = 1  ", "    b = 2"],
+            ["      a = 1", "      b = 3"],
+            ["    a = 1", "    b = 3"],
+            ("indent_shift",),
+            id="the line that is there still may have lost its trailing spaces",
+        ),
+        pytest.param(
             ["    if x:", "        a()"],
-            ["", "if y:", "        a()"],
-            ["", "    if y:", "        a()"],
+            ["  ", "if y:", "\t", "        a()"],
+            ["  ", "    if y:", "\t", "        a()"],
             ("first_line",),
             id="a first line that was stripped, below a blank one",
         ),
@@ -121,6 +137,20 @@ def test_the_unit_is_the_step_that_most_lines_take(lines: list[str], step: str) 
             ["\tif y {", "\t\ta()", "\t}"],
             ("indent_style",),
             id="two spaces for a tab",
+        ),
+        pytest.param(
+            ["\ta()", "  ", "\tb()"],
+            ["    a()", "\t", "    c()"],
+            ["\ta()", "\t", "\tc()"],
+            ("indent_style",),
+            id="spaces for tabs between blank lines of another kind",
+        ),
+        pytest.param(
+            ["\ta()", "\tb()"],
+            ["a()", "    b()", "    c()"],
+            ["\ta()", "\tb()", "\tc()"],
+            ("indent_style", "first_line"),
+            id="spaces for tabs below a first line that was stripped",
         ),
         pytest.param(
             ["if x:", "    a()", "    b()"],

@@ -24,8 +24,8 @@ CODE = [
     "# The function is fine as it is.", "// Sure, here is the code:", "/* I cannot do that */",
     " * Note that it may raise", "-- Let me explain this", "; Let me explain this", "% Note that x",
     '"""Returns the mean of all values."""', "'Sure, here is the code'", "<!-- Note that x -->",
-    "# 이 함수는 평균을 계산합니다.", "// 고쳤어요!", "값 = 1", "print('안녕하세요.')", "한글",
-    "import this_is_fine", "Okay", "Let x", "Yes.",
+    "# 이 함수는 평균을 계산합니다.", "//고쳤어요!", "#평균을 구합니다.", "값 = 1",
+    "print('안녕하세요.')", "한글", "import this_is_fine", "Okay", "Let x", "Yes.",
 ]  # fmt: skip
 
 
@@ -40,10 +40,10 @@ def test_code_comments_and_strings_are_no_sentences(line: str) -> None:
 
 
 def test_a_very_long_line_is_no_sentence() -> None:
-    line = "The word " + "and " * 122 + "it."
-    assert len(line) == 500
-    assert prose.is_sentence(line)
-    assert not prose.is_sentence(f"{line}.")
+    line = "The word " + "and " * 122 + "it"
+    assert prose.is_sentence(f" {line}.\n")
+    assert not prose.is_sentence(f"{line}s.")
+    assert len(f"{line}.") == 500
 
 
 # ── around the code ──────────────────────────────────────────────────────────────────────────────
@@ -84,6 +84,9 @@ def test_where_the_original_has_sentences_new_ones_are_no_sign(original: str) ->
 
 # ── in common ────────────────────────────────────────────────────────────────────────────────────
 
+LIST_OF_WORDS = " ".join(f"one{at}" for at in range(20))
+OTHER_WORDS = " ".join(f"two{at}" for at in range(20))
+
 
 @pytest.mark.parametrize(
     ("text", "original", "does"),
@@ -92,6 +95,9 @@ def test_where_the_original_has_sentences_new_ones_are_no_sign(original: str) ->
         (f"# above\n  {MEAN}", MEAN, True),
         ("        return sum(values) / len(values)\r\n", MEAN, True),  # one line is enough
         ("total = sum(values)\n", MEAN, True),  # two words of three
+        (f"{LIST_OF_WORDS}\n  mean = 1\n", f"{OTHER_WORDS}\nmean = 1\r\n", True),
+        (f"{LIST_OF_WORDS}\n  x=1;\n", f"{OTHER_WORDS}\n\tx=1;\n", True),
+        (f"{LIST_OF_WORDS}\n  x=1\n", f"{OTHER_WORDS}\nx=1\n", False),  # too short to tell
         ("print('hello', name, flush)\n", MEAN, False),
         ("x = 1\n", "x = 2\n", True),  # no word of two letters: nothing can be said
         ("}\n", "}\n", True),

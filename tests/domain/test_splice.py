@@ -160,6 +160,21 @@ def test_brackets_left_of_the_selection_are_context() -> None:
 def test_lines_that_the_selection_begins_with_too_are_its_own() -> None:
     assert text_of("a()\nb()\nc()\n", "a()\nb()\n", "a()\nb()\n", "") == "a()\nb()\nc()\n"
     assert text_of("a()\nb()\na()\nb()\nc()\n", "a()\nb()\n", "a()\nb()\n") == "a()\nb()\nc()\n"
+    assert text_of("c()\na()\nb()\n", "a()\nb()\n", after="a()\nb()\n") == "c()\na()\nb()\n"
+    thrice = "a()\na()\na()\nd()\nend\n"
+    assert text_of(thrice, "a()\na()\nc()\n", "a()\na()\n", "end\n") == "a()\na()\nd()\n"
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=2, max_size=12), st.integers(2, 12), st.booleans())
+def test_however_lines_repeat_all_of_the_context_is_cut(
+    context: list[str], size: int, above: bool
+) -> None:
+    order = 1 if above else -1
+    new = [*context[-size:], "z = 1"][::order]
+    text = "".join(f"{row}\n" for row in context[::order])
+    before, after = (text, "") if above else ("", text)
+    said = "".join(f"{row}\n" for row in new)
+    assert text_of(said, "y = 1\n", before, after) == "z = 1\n"
 
 
 def test_context_and_nothing_else_is_refused_with_the_models_words() -> None:

@@ -32,9 +32,15 @@ ROUTES = {
 }
 
 
-@pytest.fixture
-def gateway(mock_vllm: MockVLLM) -> Iterator[ServedGateway]:
-    with ServedGateway(fleet_on([mock_vllm.base_url])) as served:
+@pytest.fixture(scope="module")
+def replica() -> Iterator[MockVLLM]:
+    with MockVLLM.start() as mock:
+        yield mock
+
+
+@pytest.fixture(scope="module")
+def gateway(replica: MockVLLM) -> Iterator[ServedGateway]:
+    with ServedGateway(fleet_on([replica.base_url])) as served:
         yield served
 
 
@@ -53,14 +59,14 @@ def gateway(mock_vllm: MockVLLM) -> Iterator[ServedGateway]:
     ],
 )
 def test_what_is_no_route_is_refused_in_openais_shape_and_never_forwarded(
-    gateway: ServedGateway, mock_vllm: MockVLLM, method: str, path: str, status: int, code: str
+    gateway: ServedGateway, replica: MockVLLM, method: str, path: str, status: int, code: str
 ) -> None:
     answer = httpx.request(method, gateway.url + path)
     assert answer.status_code == status
     error = answer.json()["error"]
     assert error["code"] == code
     assert error["request_id"] == answer.headers["x-request-id"]
-    assert mock_vllm.requests() == []
+    assert replica.requests() == []
 
 
 def test_the_description_names_every_route_and_the_bodies_of_those_that_take_one(

@@ -26,15 +26,29 @@ NEW = "def mean(xs):\n    if not xs:\n        return 0\n    return sum(xs) / len
 QUICK = Settings(retries={"backoff_s": (0.01,)}, timeouts={"idle_s": 0.5})  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def mock(mock_vllm_factory: MockFleet) -> MockVLLM:
-    return mock_vllm_factory(model="m")
+@pytest.fixture(scope="module")
+def replica() -> Iterator[MockVLLM]:
+    with MockVLLM.start(model="m") as mock:
+        yield mock
 
 
-@pytest.fixture
-def gateway(mock: MockVLLM) -> Iterator[ServedGateway]:
-    with ServedGateway(fleet_on([mock.base_url]), QUICK) as served:
+@pytest.fixture(scope="module")
+def _gateway(replica: MockVLLM) -> Iterator[ServedGateway]:
+    with ServedGateway(fleet_on([replica.base_url]), QUICK) as served:
         yield served
+
+
+@pytest.fixture
+def mock(replica: MockVLLM) -> MockVLLM:
+    """The replica, as good as new."""
+    replica.renew()
+    return replica
+
+
+@pytest.fixture
+def gateway(_gateway: ServedGateway, mock: MockVLLM) -> ServedGateway:
+    """On one replica, which never rests: tests share it."""
+    return _gateway
 
 
 def ask(gateway: ServedGateway, path: str, body: dict[str, Any], **headers: str) -> httpx.Response:

@@ -31,11 +31,20 @@ def gateway(replicas: list[MockVLLM]) -> Iterator[ServedGateway]:
         yield served
 
 
-@pytest.fixture
-def one(mock_vllm_factory: MockFleet) -> Iterator[tuple[ServedGateway, MockVLLM]]:
-    mock = mock_vllm_factory(model="m")
-    with ServedGateway(fleet_on([mock.base_url]), QUICK) as served:
+@pytest.fixture(scope="module")
+def _one() -> Iterator[tuple[ServedGateway, MockVLLM]]:
+    with (
+        MockVLLM.start(model="m") as mock,
+        ServedGateway(fleet_on([mock.base_url]), QUICK) as served,
+    ):
         yield served, mock
+
+
+@pytest.fixture
+def one(_one: tuple[ServedGateway, MockVLLM]) -> tuple[ServedGateway, MockVLLM]:
+    """A gateway on one replica, which never rests: tests share it, and the replica is as new."""
+    _one[1].renew()
+    return _one
 
 
 def client(gateway: ServedGateway) -> openai.OpenAI:
@@ -287,6 +296,17 @@ def test_a_body_that_does_not_say_it_is_json_is_refused(gateway: ServedGateway, 
     answer = httpx.post(url, content=asked, headers={"content-type": kind} if kind else {})
     assert answer.status_code == 415
     assert "Content-Type: application/json" in answer.json()["error"]["message"]
+
+
+def test_answers_of_both_kinds_leave_their_connection_to_the_next(
+    one: tuple[ServedGateway, MockVLLM],
+) -> None:
+    gateway, mock = one
+    url = f"{gateway.url}/v1/chat/completions"
+    for stream in (True, False, True, False):
+        httpx.post(url, json={"model": "m", "messages": MESSAGES, "stream": stream})
+    received = mock.requests("/v1/chat/completions")
+    assert len({request.connection for request in received}) == 1
 
 
 @pytest.mark.parametrize("then", ["close", "reset"])
