@@ -22,7 +22,7 @@ import orjson
 from gateway.domain.body import check
 from gateway.domain.call import Call, Reply, Usage
 from gateway.domain.endpoints import CHAT
-from gateway.domain.errors import LLMError, LLMTimeoutError
+from gateway.domain.errors import LLMError, LLMTimeoutError, StreamTruncated
 from gateway.domain.limits import Timeouts
 from gateway.domain.ports import Answers, Prepare
 from gateway.domain.sse import data_of, events
@@ -96,9 +96,10 @@ async def chat(
     body = {**(params or {}), "model": model, "messages": list(messages), "stream": False}
     async with answers.answer(via.call, via.filling(body)) as reply:
         via.on_open(reply)
-        body = orjson.loads(b"".join([chunk async for chunk in reply.chunks]))
-        choice = (body.get("choices") or [{}])[0]
-        text = (choice.get("message") or {}).get("content") or ""
+        choices = _choices(b"".join([chunk async for chunk in reply.chunks]))
+        if not choices:
+            raise LLMError(detail="the answer has no choices")
+        text = (choices[0].get("message") or {}).get("content") or ""
         return completion(reply, text)
 
 
@@ -127,9 +128,21 @@ async def _texts(reply: Reply) -> AsyncGenerator[str]:
             payload = data_of(event)
             if payload is None or payload == b"[DONE]":
                 continue
-            for choice in orjson.loads(payload).get("choices") or ():
+            for choice in _choices(payload):
                 if text := (choice.get("delta") or {}).get("content"):
                     yield text
+
+
+def _choices(payload: bytes) -> list[dict[str, Any]]:
+    """Those of an answer, or of one piece of it. StreamTruncated where it cannot be read: the
+    engine reads only what it needs to."""
+    try:
+        answer = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise StreamTruncated(detail=f"{len(payload)} bytes that are no JSON object")
+    return [choice for choice in answer.get("choices") or () if isinstance(choice, dict)]
 
 
 def completion(reply: Reply, text: str) -> Completion:

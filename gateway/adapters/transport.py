@@ -59,7 +59,7 @@ class _Response(aiohttp.ClientResponse):
     def _cut(self, _: object = None) -> None:
         """The connection is closed: whoever reads on should hear of it."""
         if not self.content.is_eof() and self.content.exception() is None:
-            self.content.set_exception(aiohttp.ClientPayloadError("the body is not valid HTTP"))
+            self.content.set_exception(aiohttp.ClientPayloadError("closed inside the body"))
 
 
 def _hear(closed: asyncio.Future[None]) -> None:
@@ -156,7 +156,7 @@ class AiohttpWire:
         except (
             aiohttp.ClientConnectorError,
             aiohttp.ConnectionTimeoutError,
-            aiohttp.InvalidURL,
+            ValueError,  # a URL that is none, a line break in a header: of a wrong configuration
             ssl.SSLError,
         ) as error:
             raise WireError(Fault.CONNECT, _describe(error)) from error

@@ -93,9 +93,10 @@ class Outcome:
     queue_seconds: float = 0.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
-    """One client request on its way. `body` is the JSON object; a policy may edit it.
+    """One client request on its way: itself and no other, whatever its id. `body` is the JSON
+    object; a policy may edit it.
 
     `received` and `deadline` are monotonic seconds; `credential` never leaves the gateway.
     `tags` are LiteLLM's request tags, from a header; `affinity` names what calls of one prompt

@@ -60,7 +60,8 @@ def lost(text: str, encoding: str) -> int | None:
     try:
         back = text.encode(encoding).decode(encoding, "replace")
     except UnicodeEncodeError as error:
-        return error.start
+        earlier = lost(text[: error.start], encoding)
+        return error.start if earlier is None else earlier
     if back == text:
         return None
     differ = (at for at, pair in enumerate(zip(text, back, strict=False)) if len({*pair}) > 1)

@@ -119,17 +119,18 @@ def _retabbed(answer: list[str], original: list[str]) -> tuple[list[str], bool]:
 def _converted(line: str, width: int, *, to_tabs: bool) -> str:
     lead = leading(line)
     if to_tabs:
-        return "\t" * (len(lead) // width) + " " * (len(lead) % width) + line[len(lead) :]
+        columns = len(lead.expandtabs(width))
+        return "\t" * (columns // width) + " " * (columns % width) + line[len(lead) :]
     return lead.replace("\t", " " * width) + line[len(lead) :]
 
 
 def _agree(answer: list[str], original: list[str]) -> bool:
     """Whether all lines that occur once in both, indentation aside, are equal, and there are some.
 
-    One that sits at column 0 in both says nothing and does not count.
+    One that sits at column 0 on either side says nothing of tabs and spaces, and does not count.
     """
     old, new = _once(original), _once(answer)
-    shared = [text for text in old.keys() & new.keys() if old[text] != text or new[text] != text]
+    shared = [text for text in old.keys() & new.keys() if old[text] != text and new[text] != text]
     return bool(shared) and all(old[text] == new[text] for text in shared)
 
 

@@ -74,8 +74,8 @@ class Assist:
         return self._result(job, said)
 
     async def stream(self, job: Job) -> AsyncGenerator[Event]:
-        """`context` as soon as a replica has begun, `delta`s of text, and the one authoritative
-        `result`. Close it to stop the model."""
+        """`context` as the text begins, `delta`s of it, and the one authoritative `result`.
+        Close it to stop the model."""
         pieces = chat_stream(self._answers, (), model="", via=self._via(job))
         said: list[str] = []
         async with aclosing(pieces):

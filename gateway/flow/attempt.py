@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,7 +158,9 @@ class Attempts:
     async def _refused(self, response: WireResponse, fault: Fault) -> AttemptFailed:
         body = b""
         if fault is not Fault.SERVER_ERROR:
-            body = await response.read(_ERROR_BYTES)
+            # If it cannot be read (vLLM may quote a long request in it), the status says enough.
+            with suppress(WireError):
+                body = await response.read(_ERROR_BYTES)
             fault = fault_of(response.status, body) or fault
         # Retry-After may be a date, and only wall time can be held against that.
         wait = retry_after_seconds(response.headers.get("retry-after"), time.time())

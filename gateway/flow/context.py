@@ -86,7 +86,9 @@ def _inputs(question: Question, fitted: Fitted | None) -> Mapping[str, Any]:
     file = {"path": material.file.path, "language": material.file.language}
     if fitted is None:
         file |= {"before": "", "selected": "", "after": ""}
-        return {"file": file, "instruction": "", "answer_language": question.answer_language}
+        texts = {"rules": "", "instruction": "", "answer_language": question.answer_language}
+        lists = {"related": (), "diagnostics": (), "conversation": ()}
+        return {"file": file, **texts, **lists}
     file |= {part: fitted.text(part) for part in ("before", "after")}
     file["selected"] = fitted.text("selection")
     said = sum(part.lines for part in fitted.of("diagnostics"))

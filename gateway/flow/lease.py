@@ -39,13 +39,15 @@ class Lease:
         if self.ended:
             return
         self.ended = True
-        if self.response is not None:
-            if result == "ok":
-                self.response.release()
-            else:
-                self.response.close()
-        self.router.ended(self.call, self.replica, fault, retry_after=retry_after)
-        self.probe.end(self.seen(result))
+        try:
+            if self.response is not None:
+                if result == "ok":
+                    self.response.release()
+                else:
+                    self.response.close()
+        finally:
+            self.router.ended(self.call, self.replica, fault, retry_after=retry_after)
+            self.probe.end(self.seen(result))
 
     def seen(self, result: str) -> Attempt:
         """This attempt as the record tells it."""

@@ -1,9 +1,10 @@
-"""Stand-ins that do what a test scripts: FakeWire, FakeRouter, FakeTelemetry, FakeClock."""
+"""Stand-ins that do what a test scripts: FakeWire, FakeRouter, FakeTokens, FakeTelemetry …"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+import math
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -12,7 +13,7 @@ from gateway.domain.call import Attempt, Call, Outcome, Usage
 from gateway.domain.endpoints import CHAT, Endpoint
 from gateway.domain.errors import ModelNotFound
 from gateway.domain.metrics import Metric
-from gateway.domain.ports import Fallback, Replica, WireError
+from gateway.domain.ports import Counted, Fallback, Replica, WireError
 from gateway.domain.retry import Fault
 
 
@@ -50,8 +51,11 @@ class FakeAnswer:
     closed: bool = False
 
     async def read(self, limit: int) -> bytes:
-        """All steps joined."""
-        return b"".join([chunk async for chunk in self.chunks()])[: limit + 1]
+        """All steps joined; WireError when they pass `limit` bytes."""
+        body = b"".join([chunk async for chunk in self.chunks()])
+        if len(body) > limit:
+            raise WireError(Fault.GARBAGE, f"answer is longer than {limit} bytes")
+        return body
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The steps, one by one."""
@@ -174,6 +178,7 @@ class FakeRouter:
     def ended(
         self, call: Call, replica: Replica, fault: Fault | None, *, retry_after: float | None = None
     ) -> None:
+        assert self.load.get(replica.id), f"{replica.id} has ended more often than it began"
         self.load[replica.id] -= 1
         self.faults.append((replica.id, fault))
 
@@ -185,6 +190,36 @@ class FakeRouter:
     def fallbacks(self, model: str, fault: Fault) -> tuple[Fallback, ...]:
         named = self._fallbacks.get(model, ()) if fault.elsewhere else ()
         return tuple(one if isinstance(one, Fallback) else Fallback(one) for one in named)
+
+
+class FakeTokens:
+    """A token for each four characters, and four around each message; `dearer` times as many where
+    messages are counted. Remembers what it was asked to count."""
+
+    def __init__(self, window: int = 4096, *, exact: bool = True, dearer: float = 1.0) -> None:
+        self.texts: list[Sequence[str]] = []
+        self.messages: list[Sequence[Mapping[str, str]]] = []
+        self.left_open: list[bool] = []
+        self._window, self._exact, self._dearer = window, exact, dearer
+
+    async def window(self, model: str) -> int:
+        return self._window
+
+    async def count_texts(self, model: str, texts: Sequence[str]) -> list[Counted]:
+        self.texts.append(texts)
+        return [Counted(_quarter(text), self._exact) for text in texts]
+
+    async def count_messages(
+        self, model: str, messages: Sequence[Mapping[str, str]], *, continue_final: bool = False
+    ) -> Counted:
+        self.messages.append(messages)
+        self.left_open.append(continue_final)
+        tokens = sum(4 + _quarter(message["content"]) for message in messages)
+        return Counted(math.ceil(self._dearer * tokens), self._exact)
+
+
+def _quarter(text: str) -> int:
+    return math.ceil(len(text) / 4)
 
 
 @dataclass(slots=True)

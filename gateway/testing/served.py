@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -41,7 +42,6 @@ class ServedGateway:
         again: Callable[[], Settings] | None = None,
     ) -> None:
         """`again` reads the settings anew, for a gateway that reloads them."""
-        self._socket = socket.create_server(("127.0.0.1", 0))
         settings = settings or Settings()
         config = uvicorn.Config(
             create_app(settings, fleet, again),
@@ -53,20 +53,23 @@ class ServedGateway:
             access_log=False,
         )
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.url = ""
+        """`http://127.0.0.1:<port>`, once it has been entered."""
 
-    @property
-    def url(self) -> str:
-        """`http://127.0.0.1:<port>`."""
-        return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+    def _run(self) -> None:
+        # uvicorn ends the process where an application cannot start; here only its thread may end.
+        with contextlib.suppress(SystemExit):
+            self._server.run(sockets=[self._socket])
 
     def __enter__(self) -> Self:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._thread.start()
         ends = time.monotonic() + _START_SECONDS
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > ends:
+                self._end()
                 raise RuntimeError("the gateway did not start; its log says why")
             time.sleep(0.005)
         return self
@@ -81,6 +84,9 @@ class ServedGateway:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         self.stop()
         self._thread.join(_START_SECONDS)
         self._socket.close()

@@ -74,7 +74,9 @@ async def _http_error(request: Request, error: Exception) -> Response:
     detail = f"{request.method} {request.url.path}: {status}"
     known: dict[int, type[GatewayError]] = {404: RouteNotFound, 405: MethodNotAllowed}
     fallback = InvalidRequest if status < 500 else GatewayError
-    return await _gateway_error(request, known.get(status, fallback)(detail=detail))
+    refusal = known.get(status, fallback)(detail=detail)
+    refusal.status = status
+    return await _gateway_error(request, refusal)
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:

@@ -51,7 +51,10 @@ def _lines_to_try(settings: Settings, url: str, model: str) -> list[str]:
         "max_tokens": 64,
         "messages": [{"role": "user", "content": "Say hello."}],
     }
-    explain = {"file": {"path": "mean.py", "content": _SOURCE}}
+    explain = {
+        "file": {"path": "mean.py", "content": _SOURCE},
+        "options": {"max_output_tokens": 120},
+    }
     return [
         f"  curl -N {url}{path}{key} -H 'Content-Type: application/json' "
         f"-d {shlex.quote(json.dumps(body))}"

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from types import FrameType
 
 import uvicorn
 from anyio.from_thread import start_blocking_portal
@@ -113,13 +114,17 @@ def serve(settings: Settings, again: Callable[[], Settings] | None = None) -> in
         if settings.server.workers > 1:
             Workers(config, sockets=[listener]).run()
             return 0
-        # uvicorn raises the signal again once it has ended in good order: then, as with Ctrl-C,
-        # what this function has opened is still to be closed.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         server = uvicorn.Server(config)
-        with contextlib.suppress(KeyboardInterrupt):
-            server.run(sockets=[listener])
+        # uvicorn raises the signal that ended it once more, for whoever had a handler before: we
+        # have heard it, and what this stack holds is still to be closed.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _heard)
+        server.run(sockets=[listener])
         return 0 if server.started else 1
+
+
+def _heard(number: int, frame: FrameType | None) -> None:
+    """A signal that has done its work already."""
 
 
 class _Config(uvicorn.Config):

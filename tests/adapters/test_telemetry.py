@@ -16,6 +16,7 @@ from gateway.adapters.telemetry import Telemetry
 from gateway.domain import ports
 from gateway.domain.call import Attempt, Call, Caller, Outcome, OutcomeKind, Usage
 from gateway.domain.endpoints import CHAT
+from gateway.domain.limits import Priority
 from gateway.domain.metrics import (
     HANDOVERS,
     HEDGES,
@@ -143,6 +144,10 @@ def test_every_declared_metric_is_fed() -> None:
     for metric in (HANDOVERS, HEDGES, RETRIES_DENIED, MALFORMED_EVENTS):
         telemetry.count(metric, "x")
     telemetry.replica("a", None, State.HEALTHY)
+    telemetry.configured("abc")
+    telemetry.reloaded("ok")
+    telemetry.queued("smol", Priority.NORMAL, 1)
+    telemetry.shed("smol", Priority.NORMAL)
     fed = {re.sub(r"(_count|_sum)?\{.*", "", name) for name in samples(telemetry)}
     assert fed == {metric.name for metric in METRICS}
 

@@ -45,9 +45,10 @@ async def status_of(wire: AiohttpWire, mock: MockVLLM) -> int:
 
 
 async def read_to_the_end(response: AiohttpResponse) -> bytes:
-    whole = b"".join([chunk async for chunk in response.chunks()])
-    response.release()
-    return whole
+    try:
+        return b"".join([chunk async for chunk in response.chunks()])
+    finally:
+        response.release()
 
 
 async def connections(mock: MockVLLM, count: int) -> list[int]:
@@ -179,6 +180,17 @@ async def test_a_url_that_is_none_is_no_connection(wire: AiohttpWire) -> None:
     with pytest.raises(WireError) as caught:
         await wire.send("GET", "http:///v1/models", headers={})
     assert caught.value.fault is Fault.CONNECT
+
+
+async def test_a_header_that_is_none_is_no_connection(
+    wire: AiohttpWire, mock_vllm: MockVLLM
+) -> None:
+    with pytest.raises(WireError) as caught:
+        await wire.send(
+            "GET", f"{mock_vllm.base_url}/models", headers={"authorization": "Bearer sk-\nup"}
+        )
+    assert caught.value.fault is Fault.CONNECT
+    assert "sk-" not in str(caught.value)
 
 
 @pytest.fixture

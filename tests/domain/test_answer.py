@@ -395,3 +395,15 @@ def test_text_that_the_file_cannot_hold_is_refused() -> None:
     found = resolve(Answer(tagged("x = '😀'\n"), "stop"), original)
     assert (found.status, codes(found)) == ("unresolved", ["bad_encoding"])
     assert "U+1F600" in found.warnings[0].message
+
+
+def test_a_character_that_the_file_would_turn_into_another_is_refused() -> None:
+    original = Original("x = '$5'\n", language="python", encoding="shift_jis")
+    found = resolve(Answer(tagged("x = '¥5'\n"), "stop"), original)
+    assert (found.status, codes(found)) == ("unresolved", ["bad_encoding"])
+    assert "U+00A5, which shift_jis cannot hold" in found.warnings[0].message
+
+
+def test_a_number_without_end_before_a_line_raises_nothing() -> None:
+    text = "1" * 5_000 + "|x\n"
+    assert said(tagged(text)).text == text

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.domain.errors import LLMTimeoutError
 from gateway.domain.limits import Timeouts
-from gateway.domain.ports import Replica
+from gateway.domain.ports import Replica, WireError
 from gateway.domain.retry import Fault
 from gateway.flow.attempt import AttemptFailed, Attempts, choices_of, error_in_answer, upstream_body
 from gateway.testing.fakes import (
@@ -118,6 +118,21 @@ async def test_a_connection_that_stays_open_after_done_does_not_hold_the_client(
         seen = b"".join([piece async for piece in opened.reply.chunks])
     assert seen.endswith(b"data: [DONE]\n\n")
     assert opened.reply.complete
+
+
+@pytest.mark.parametrize(
+    "body",
+    [(b"x" * 100_000,), (b'{"error":', WireError(Fault.BROKEN, "reset"))],
+    ids=["too long", "cut"],
+)
+async def test_a_4xx_is_the_clients_mistake_also_where_its_body_cannot_be_read(
+    body: tuple[bytes | BaseException, ...],
+) -> None:
+    made, router, *_ = attempts(FakeAnswer(status=400, steps=body))
+    with pytest.raises(AttemptFailed) as caught:
+        await made.make(a_call(), a_replica(), 1)
+    assert (caught.value.fault, caught.value.status) == (Fault.REJECTED, 400)
+    assert router.faults == [("r0", None)], "the replica is not to blame"
 
 
 @pytest.mark.parametrize(

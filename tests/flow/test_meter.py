@@ -9,6 +9,7 @@ import pytest
 
 from gateway.domain.call import Attempt, Outcome, OutcomeKind, Reply, Usage
 from gateway.domain.errors import (
+    ClientStalled,
     GatewayError,
     InvalidRequest,
     LLMError,
@@ -83,6 +84,7 @@ LEFT = asyncio.CancelledError()
         (Refusal(status=451), NONE, REFUSED, 451, "refused_by_policy"),
         (Refusal(), WHOLE, REFUSED, 403, "refused_by_policy"),
         (Overloaded(), NONE, REFUSED, 429, "queue_full"),
+        (ClientStalled(), NONE, CANCELLED, 499, "client_stalled"),
         (ReplicaBusy(), NONE, REFUSED, 429, "replica_rate_limited"),
         (RejectedByReplica("no", status=422, code="c"), NONE, REFUSED, 422, "c"),
         (PolicyFailed(), NONE, FAILED, 503, "policy_failed"),

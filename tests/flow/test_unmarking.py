@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.control_tokens import MARK, neutralise, restore
@@ -50,6 +50,7 @@ def through(prefill: str, pieces: list[str]) -> str:
     return "".join([*map(unmarking.feed, pieces), unmarking.end()])
 
 
+@settings(deadline=None)
 @given(in_pieces())
 @example(("", list(f"[{MARK}e~[{MARK}INST]")))
 @example(("", ["<" + MARK * 200, "|im_start|>"]))
@@ -60,6 +61,7 @@ def test_text_in_any_pieces_is_the_text_that_came_whole(given: tuple[str, list[s
     assert through(prefill, pieces) == restore("".join(pieces).removeprefix(prefill))
 
 
+@settings(deadline=None)
 @given(in_pieces())
 def test_what_is_shown_is_never_taken_back_and_little_is_ever_held(
     given: tuple[str, list[str]],
@@ -77,6 +79,7 @@ def test_what_is_shown_is_never_taken_back_and_little_is_ever_held(
     assert restore(sent.removeprefix(prefill)).startswith(shown)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_characters="<[]")))
 def test_plain_text_passes_at_once(text: str) -> None:
     assert Unmarking().feed(text) == text

@@ -31,11 +31,20 @@ def gateway(replicas: list[MockVLLM]) -> Iterator[ServedGateway]:
         yield served
 
 
-@pytest.fixture
-def one(mock_vllm_factory: MockFleet) -> Iterator[tuple[ServedGateway, MockVLLM]]:
-    mock = mock_vllm_factory(model="m")
-    with ServedGateway(fleet_on([mock.base_url]), QUICK) as served:
+@pytest.fixture(scope="module")
+def _one() -> Iterator[tuple[ServedGateway, MockVLLM]]:
+    with (
+        MockVLLM.start(model="m") as mock,
+        ServedGateway(fleet_on([mock.base_url]), QUICK) as served,
+    ):
         yield served, mock
+
+
+@pytest.fixture
+def one(_one: tuple[ServedGateway, MockVLLM]) -> tuple[ServedGateway, MockVLLM]:
+    """A gateway on one replica, which never rests: tests share it, and the replica is as new."""
+    _one[1].renew()
+    return _one
 
 
 def client(gateway: ServedGateway) -> openai.OpenAI:
@@ -287,3 +296,69 @@ def test_a_body_that_does_not_say_it_is_json_is_refused(gateway: ServedGateway, 
     answer = httpx.post(url, content=asked, headers={"content-type": kind} if kind else {})
     assert answer.status_code == 415
     assert "Content-Type: application/json" in answer.json()["error"]["message"]
+
+
+def test_answers_of_both_kinds_leave_their_connection_to_the_next(
+    one: tuple[ServedGateway, MockVLLM],
+) -> None:
+    gateway, mock = one
+    url = f"{gateway.url}/v1/chat/completions"
+    for stream in (True, False, True, False):
+        httpx.post(url, json={"model": "m", "messages": MESSAGES, "stream": stream})
+    received = mock.requests("/v1/chat/completions")
+    assert len({request.connection for request in received}) == 1
+
+
+@pytest.mark.parametrize("then", ["close", "reset"])
+def test_a_connection_that_a_replica_has_closed_meanwhile_is_not_noticed(
+    one: tuple[ServedGateway, MockVLLM], then: str
+) -> None:
+    gateway, mock = one
+    mock.script(Behaviour.from_json({"then": then}))
+    with httpx.Client(base_url=gateway.url) as http:
+        for _ in range(30):
+            answer = http.post("/v1/chat/completions", json={"model": "m", "messages": MESSAGES})
+            assert answer.status_code == 200
+            assert answer.headers["x-gateway-attempts"] == "1"
+    assert len(mock.requests("/v1/chat/completions")) == 30
+
+
+@pytest.mark.parametrize("length", ["told", "hidden"])
+def test_a_body_past_the_limit_is_a_413_while_it_is_still_being_sent(
+    mock_vllm: MockVLLM, length: str
+) -> None:
+    pieces = [b"x" * 65536] * 40
+    body = b"".join(pieces) if length == "told" else iter(pieces)
+    limit = Settings(server={"max_body_bytes": 1024})  # type: ignore[arg-type]
+    with ServedGateway(fleet_on([mock_vllm.base_url], model="mock"), limit) as gateway:
+        answer = httpx.post(
+            f"{gateway.url}/v1/chat/completions",
+            content=body,
+            headers={"content-type": "application/json"},
+        )
+        assert answer.status_code == 413
+        assert answer.json()["error"]["code"] == "body_too_large"
+        assert answer.json()["error"]["request_id"] == answer.headers["x-request-id"]
+        asked = {"model": "mock", "messages": MESSAGES}
+        assert httpx.post(f"{gateway.url}/v1/chat/completions", json=asked).status_code == 200
+
+
+async def test_a_client_that_leaves_the_queue_takes_no_slot(mock_vllm: MockVLLM) -> None:
+    mock_vllm.script(Behaviour(tokens=20, delay_between=0.05), Behaviour())
+    settings = Settings(queue={"slots_per_replica": 1})  # type: ignore[arg-type]
+    with ServedGateway(fleet_on([mock_vllm.base_url], model="mock"), settings) as gateway:
+        asked = {"model": "mock", "messages": MESSAGES}
+
+        async def post(http: httpx.AsyncClient) -> httpx.Response:
+            return await http.post(f"{gateway.url}/v1/chat/completions", json=asked, timeout=30)
+
+        async with httpx.AsyncClient() as http:
+            first = asyncio.create_task(post(http))
+            await mock_vllm.arrived()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await post(http)
+            third = asyncio.create_task(post(http))
+            assert (await first).status_code == 200
+            assert (await third).status_code == 200
+    assert len(mock_vllm.requests("/v1/chat/completions")) == 2
