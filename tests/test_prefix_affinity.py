@@ -113,7 +113,7 @@ async def test_when_its_replica_dies_a_conversation_goes_on_elsewhere_and_stays_
     async with httpx.AsyncClient() as http:
         client = Client(gateway, http)
         [own] = await client.talk(1, turns=2)
-        replicas[int(own[1:])].refuse()
+        replicas[int(own[1:])].kill()
         later = [await client.talk(1, turns=4) for _ in range(3)]
     assert own not in set().union(*later)
 

@@ -13,9 +13,11 @@ from fastapi import APIRouter, FastAPI
 from starlette.exceptions import HTTPException
 
 from gateway.domain.errors import Overloaded
+from gateway.settings import Settings
 from gateway.testing.mock_vllm import MockVLLM
 from gateway.testing.served import ServedGateway, fleet_on
 from gateway.web.app import build_app
+from gateway.web.closing import Closing
 
 ROUTES = {
     "/v1/chat/completions": "post",
@@ -26,6 +28,10 @@ ROUTES = {
     "/api/ai/explain/stream": "post",
     "/api/ai/rewrite": "post",
     "/api/ai/rewrite/stream": "post",
+    "/requests/{request_id}": "get",
+    "/admin/replicas": "get",
+    "/admin/replicas/{replica}/drain": "post",
+    "/admin/replicas/{replica}/undrain": "post",
     "/healthz": "get",
     "/readyz": "get",
     "/metrics": "get",
@@ -40,7 +46,8 @@ def replica() -> Iterator[MockVLLM]:
 
 @pytest.fixture(scope="module")
 def gateway(replica: MockVLLM) -> Iterator[ServedGateway]:
-    with ServedGateway(fleet_on([replica.base_url])) as served:
+    silent = Settings(health={"probe": False})  # type: ignore[arg-type]
+    with ServedGateway(fleet_on([replica.base_url]), silent) as served:
         yield served
 
 
@@ -75,11 +82,11 @@ def test_the_description_names_every_route_and_the_bodies_of_those_that_take_one
     described = httpx.get(f"{gateway.url}/openapi.json").json()
     assert {path: next(iter(verbs)) for path, verbs in described["paths"].items()} == ROUTES
     for path, verb in ROUTES.items():
-        if verb == "post":
+        if verb == "post" and not path.startswith("/admin/"):
             body = described["paths"][path]["post"]["requestBody"]["content"]["application/json"]
             assert body["schema"]["required"]
             assert body["schema"]["properties"]
-    assert "$ref" not in str(described["paths"])
+            assert "$ref" not in str(body)
 
 
 def test_the_description_is_whole(gateway: ServedGateway) -> None:
@@ -133,7 +140,8 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
 
-    app = build_app([api], version="1", max_body_bytes=1024, lifespan=lifespan)
+    closing = Closing(drain=0, grace=0)
+    app = build_app([api], version="1", max_body_bytes=1024, closing=closing, lifespan=lifespan)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         yield client

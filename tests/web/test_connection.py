@@ -21,9 +21,13 @@ from gateway.testing.plugin import MockFleet
 from gateway.testing.served import ServedGateway, fleet_on
 from tests.web.clients import chat, connect, eventually, metric, request
 
-# 24 MB: more than the kernel buffers of both connections hold together.
-EVENTS = 600
-LONG = Behaviour(deltas=("x" * 40_000,) * EVENTS)
+TEXT = "x" * 40_000
+# 12 MB: more than the kernel holds for a client (tcp_wmem is 4 MiB at most as a rule) …
+EVENTS = 300
+LONG = Behaviour(deltas=(TEXT,) * EVENTS)
+# … and 56 MB: more than it takes in from a replica besides (tcp_rmem is 6 to 32 MiB at most).
+MOST_EVENTS = 1400
+ENDLESS = Behaviour(deltas=(TEXT,) * MOST_EVENTS)
 ASK = request("/v1/chat/completions", chat())
 SMALL = 16 * 1024
 
@@ -50,29 +54,26 @@ async def test_a_client_that_does_not_read_stalls_the_replica_and_fills_no_memor
     mock_vllm_factory: MockFleet,
 ) -> None:
     mock = mock_vllm_factory(model="m")
-    mock.script(LONG)
-    count = 2
-    with ServedGateway(fleet_on([mock.base_url])) as gateway, ExitStack() as clients:
+    with ServedGateway(fleet_on([mock.base_url])) as gateway, ExitStack() as stack:
         # The first answer of all brings what is only loaded once.
         async with httpx.AsyncClient() as asking:
             url = f"{gateway.url}/v1/chat/completions"
             assert (await asking.post(url, json=chat(stream=False))).is_success
         mock.reset()
-        mock.script(LONG)
-        clients.callback(tracemalloc.stop)
+        mock.script(ENDLESS)
+        stack.callback(tracemalloc.stop)
         tracemalloc.start()
         before = held()
-        for _ in range(count):
-            plug = clients.enter_context(connect(gateway, receive_buffer=SMALL))
-            plug.sendall(ASK)
-        await mock.arrived(count)
+        plug = stack.enter_context(connect(gateway, receive_buffer=SMALL))
+        plug.sendall(ASK)
+        await mock.arrived()
         sent = await come_to_rest(mock)
         grown = held() - before
-        running = [one for one in mock.requests() if one.outcome == "running"]
-        assert len(running) == count, "no replica is at its end, and none was cut off"
-        assert sent < 0.9 * EVENTS * count
-        assert grown < count * 2**20, f"{grown / count / 1024:.0f} KiB for each stream"
-        assert metric(gateway, "gw_inflight", model="m") == count
+        (received,) = mock.requests("/v1/chat/completions")
+        assert received.outcome == "running", "it is not at its end, and was not cut off"
+        assert sent < MOST_EVENTS
+        assert grown < 2**20, f"{grown // 1024} KiB for one stream"
+        assert metric(gateway, "gw_inflight", model="m") == 1
 
 
 async def test_the_stalled_stream_goes_on_and_is_whole_when_the_client_reads_at_last(
@@ -91,7 +92,7 @@ async def test_the_stalled_stream_goes_on_and_is_whole_when_the_client_reads_at_
         await come_to_rest(mock)  # 0.3 s and more
         plug.settimeout(10)
         answer = await asyncio.to_thread(read_all, plug)
-    assert answer.count(b"x" * 40_000) == EVENTS
+    assert answer.count(TEXT.encode()) == EVENTS
     assert b"data: [DONE]\n\n" in answer
     assert b"event: error" not in answer
 
@@ -138,7 +139,7 @@ async def test_a_client_that_reads_slowly_is_not_cut_off(mock_vllm_factory: Mock
             plug.recv(SMALL)
             await asyncio.sleep(0.05)
         (received,) = mock.requests("/v1/chat/completions")
-        assert received.outcome == "running"
+        assert received.outcome != "client_left"
         assert metric(gateway, "gw_inflight") == 1
 
 
