@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -210,11 +211,16 @@ async def test_a_policy_that_takes_too_long_fails_like_one_that_crashes() -> Non
     assert call.body == a_call().body
 
 
+def untouched(call: Call) -> bool:
+    """Whether every field is as it was when the call came in."""
+    return all(getattr(call, one.name) == getattr(a_call(), one.name) for one in fields(Call))
+
+
 @pytest.mark.parametrize(("act", "verdict"), [(refuse, "would_refuse"), (crash, "skipped")])
 async def test_a_shadow_is_heard_and_not_obeyed(act: Callable[[Call], None], verdict: str) -> None:
     told, call = Verdicts(), a_call()
     await told.guard(Link(Walked("a", [], act), "a", mode="shadow")).before(call)
-    assert call == a_call()
+    assert untouched(call)
     assert told.told == [("c1", "a", verdict)]
 
 
@@ -225,7 +231,7 @@ async def test_a_shadows_edits_are_dropped_even_deep_in_the_body() -> None:
 
     call = a_call()
     await Guard([Link(Walked("a", [], edit), "a", mode="shadow")]).before(call)
-    assert call == a_call()
+    assert untouched(call)
 
 
 @pytest.mark.parametrize("mode", ["enforce", "shadow"])
