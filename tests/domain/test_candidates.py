@@ -215,7 +215,7 @@ def test_only_so_many_related_files_are_looked_at_and_refused_ones_do_not_count(
 
 
 def test_rules_come_nearest_first_and_far_ones_are_refused() -> None:
-    sent = tuple(Rule(f"{at}/AGENTS.md", "" if at == 5 else "be kind\n") for at in range(10))
+    sent = tuple(Rule(f"{at}/AGENTS.md", " \r\n" if at == 5 else "be kind\n") for at in range(10))
     found = of("rule", material(rules=sent))
     assert [item.id for item in found][:2] == ["rule:9:9/AGENTS.md", "rule:8:8/AGENTS.md"]
     late = f"only the nearest {MOST_RULES} files of rules are looked at"
