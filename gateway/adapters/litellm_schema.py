@@ -174,7 +174,7 @@ class RouterSettings(_Strict):
     retry_after: Count | None = None
     retry_policy: dict[str, Count | None] | None = None
     routing_groups: list[dict[str, Any]] | None = None
-    routing_strategy: Strategy | OwnStrategy | None = None
+    routing_strategy: Literal[Strategy, OwnStrategy] | None = None
     routing_strategy_args: dict[str, Any] | None = None
     set_verbose: bool | None = None
     stream_timeout: Duration | None = None

@@ -107,7 +107,7 @@ async def test_a_client_that_reads_nothing_for_too_long_is_cut_off(
     mock_vllm_factory: MockFleet, caplog: pytest.LogCaptureFixture
 ) -> None:
     mock = mock_vllm_factory(model="m")
-    mock.script(LONG)
+    mock.script(ENDLESS)
     settings = Settings(streams={"client_stall_s": 0.3})  # type: ignore[arg-type]
     with (
         caplog.at_level(logging.INFO, "gateway"),
