@@ -13,6 +13,7 @@ from gateway.domain.endpoints import COMPLETIONS
 from gateway.domain.errors import ModelNotFound
 from gateway.domain.ports import (
     Counted,
+    Fallback,
     Probe,
     Replica,
     Router,
@@ -232,7 +233,7 @@ def test_an_end_without_a_beginning_does_not_pass_for_one(end: int) -> None:
 
 def test_fallbacks_are_for_faults_that_another_model_may_not_have() -> None:
     router = FakeRouter(fallbacks={"m": ("big",)})
-    assert router.fallbacks("m", Fault.SERVER_ERROR) == ("big",)
+    assert router.fallbacks("m", Fault.SERVER_ERROR) == (Fallback("big"),)
     assert router.fallbacks("m", Fault.REJECTED) == ()
     assert router.fallbacks("big", Fault.SERVER_ERROR) == ()
 
