@@ -108,7 +108,7 @@ def test_wherever_a_stream_breaks_the_client_gets_the_uninterrupted_text(
         house.mocks[1].reset()
         # Only the first that is asked breaks: each of the two gives its fault away once.
         first = house.mocks[place % 2]
-        first.script(broken)
+        first.script(broken, Behaviour(deltas=DELTAS))
         house.mocks[1 - place % 2].script(Behaviour(deltas=DELTAS))
         for _ in range(2):
             text = house.ask(stream_options={"include_usage": True}).text
