@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from gateway.domain.errors import GatewayError, InvalidRequest, RouteNotFound
 from gateway.web.closing import Closing, ClosingDoor
+from gateway.web.description import describe
 from gateway.web.edge import BodyLimit, ErrorResponse, RequestId
 
 _DESCRIPTION = """
@@ -37,8 +38,10 @@ def build_app(
     max_body_bytes: int,
     closing: Closing,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+    models: Callable[[], tuple[str, ...]],
 ) -> FastAPI:
-    """The application. `lifespan` opens what the routes stand on, and closes it at the end."""
+    """The application. `lifespan` opens what the routes stand on, and closes it at the end;
+    `models` are those that /docs may name."""
     app = FastAPIOffline(
         title="vllm-gateway",
         description=_DESCRIPTION,
@@ -57,6 +60,7 @@ def build_app(
     )
     for router in routers:
         app.include_router(router)
+    describe(app, models)
     app.add_exception_handler(GatewayError, _gateway_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)

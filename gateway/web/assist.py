@@ -17,6 +17,7 @@ from gateway.domain.sse import DONE, encode
 from gateway.flow.assist import Action, Assist, Event, Job
 from gateway.flow.task import Task
 from gateway.web.assist_request import AssistRequest, read_request, task_of
+from gateway.web.description import body_of
 from gateway.web.door import call_of, json_of, priority_of, timeout_of
 from gateway.web.relay import Relay
 
@@ -51,7 +52,7 @@ def routes(current: Callable[[], House]) -> APIRouter:
             name=f"{action}.stream" if stream else action,
             summary=f"{summary}, as server-sent events" if stream else summary,
             response_class=Response,
-            openapi_extra=_schema(),
+            openapi_extra=_schema(action),
         )
 
     for action, summary in _ACTIONS:
@@ -117,10 +118,15 @@ def _chunk(job: Job, text: str) -> dict[str, Any]:
     return {"id": job.call.id, "object": kind, "model": job.call.model, "choices": [delta]}
 
 
-def _schema() -> dict[str, Any]:
+def _schema(action: Action) -> dict[str, Any]:
     schema = AssistRequest.model_json_schema()
-    inlined = _inlined(schema, schema.pop("$defs"))
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": inlined}}}}
+    example: dict[str, Any] = {
+        "file": {"path": "mean.py", "content": "def mean(xs):\n    return sum(xs) / len(xs)\n"},
+        "options": {"max_output_tokens": 120},
+    }
+    if action == "rewrite":
+        example["instruction"] = "Return 0 for an empty list."
+    return body_of(_inlined(schema, schema.pop("$defs")), example)
 
 
 def _inlined(node: Any, definitions: dict[str, Any]) -> Any:

@@ -14,6 +14,7 @@ from gateway.domain.body import fill
 from gateway.domain.call import Call
 from gateway.domain.endpoints import ENDPOINTS, Endpoint
 from gateway.domain.ports import Router
+from gateway.web.description import body_of
 from gateway.web.door import call_of, json_of, priority_of, timeout_of
 from gateway.web.relay import Relay
 
@@ -25,10 +26,14 @@ _FIELDS: dict[str, dict[str, Any]] = {
             "required": ["role", "content"],
             "properties": {"role": {"type": "string"}, "content": {}},
         },
-        "example": [{"role": "user", "content": "Say hello in one word."}],
     },
-    "prompt": {"description": "A string or a list of strings.", "example": "def add(a, b):"},
-    "input": {"description": "A string or a list of strings.", "example": "hello"},
+    "prompt": {"description": "A string or a list of strings."},
+    "input": {"description": "A string or a list of strings."},
+}
+_EXAMPLES: dict[str, Any] = {
+    "messages": [{"role": "user", "content": "Say hello in one word."}],
+    "prompt": "def add(a, b):",
+    "input": "hello",
 }
 
 
@@ -40,14 +45,17 @@ def _schema(endpoint: Endpoint) -> dict[str, Any]:
     properties |= {name: _FIELDS[name] for name in endpoint.required}
     if endpoint.streams:
         properties["stream"] = {"type": "boolean", "default": False}
-        properties["max_tokens"] = {"type": "integer", "example": 64}
+        properties["max_tokens"] = {"type": "integer"}
     schema = {
         "type": "object",
         "required": ["model", *endpoint.required],
         "properties": properties,
         "additionalProperties": True,
     }
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    example = {"model": "", **{name: _EXAMPLES[name] for name in endpoint.required}}
+    if endpoint.streams:
+        example["max_tokens"] = 64
+    return body_of(schema, example)
 
 
 def routes(current: Callable[[], House], router: Router) -> APIRouter:

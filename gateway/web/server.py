@@ -20,7 +20,7 @@ from types import FrameType
 
 import uvicorn
 from anyio.from_thread import start_blocking_portal
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from gateway.adapters import logs, watch
 from gateway.adapters.embedded import EmbeddedModel
@@ -61,26 +61,33 @@ def create_app(
             await stack.enter_async_context(handlers)
             yield
 
-    def current() -> House:
-        return gateway.house
-
     return build_app(
-        [
-            openai.routes(current, gateway.router),
-            assist.routes(current),
-            requests.routes(gateway.records, lambda: gateway.house.identify),
-            admin.routes(gateway),
-            ops.routes(
-                partial(ops.told, gateway, reload, closing),
-                gateway.telemetry.render,
-                partial(gateway.states.look, gateway.router),
-            ),
-        ],
+        _routers(gateway, reload, closing),
         version=own_version(),
         max_body_bytes=server.max_body_bytes,
         closing=closing,
         lifespan=lifespan,
+        models=gateway.router.models,
     )
+
+
+def _routers(gateway: Gateway, reload: Reload, closing: Closing) -> list[APIRouter]:
+    """Every route that there is."""
+
+    def current() -> House:
+        return gateway.house
+
+    return [
+        openai.routes(current, gateway.router),
+        assist.routes(current),
+        requests.routes(gateway.records, lambda: gateway.house.identify),
+        admin.routes(gateway),
+        ops.routes(
+            partial(ops.told, gateway, reload, closing),
+            gateway.telemetry.render,
+            partial(gateway.states.look, gateway.router),
+        ),
+    ]
 
 
 def own_version() -> str:
