@@ -61,21 +61,6 @@ class House:
         return ended and not any(self.router.load.values())
 
 
-@pytest.fixture
-def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Back-off sleeps, not slept."""
-    pauses: list[float] = []
-    real = asyncio.sleep
-
-    async def sleep(seconds: float) -> None:
-        if seconds:
-            pauses.append(seconds)
-        await real(0)
-
-    monkeypatch.setattr("gateway.flow.walk.asyncio.sleep", sleep)
-    return pauses
-
-
 def broken() -> WireError:
     return WireError(Fault.CONNECT, "refused")
 

@@ -67,20 +67,6 @@ class Path:
         return [note.facts for note in self.call.record.notes if note.kind == kind]
 
 
-@pytest.fixture
-def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    pauses: list[float] = []
-    real = asyncio.sleep
-
-    async def sleep(seconds: float) -> None:
-        if seconds:
-            pauses.append(seconds)
-        await real(0)
-
-    monkeypatch.setattr("gateway.flow.walk.asyncio.sleep", sleep)
-    return pauses
-
-
 # ---- Retry-After ---------------------------------------------------------------------------------
 
 
