@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,108 +17,120 @@ import httpx
 import openai
 import pytest
 
+from tests.served_command import ServedCommand, served_command
+
 pytestmark = pytest.mark.embedded
 
-
-@dataclass(frozen=True)
-class Served:
-    """A running gateway, and what it has printed so far."""
-
-    url: str
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    @property
-    def curls(self) -> list[list[str]]:
-        lines = self.log.read_text().splitlines()
-        return [shlex.split(line) for line in lines if line.startswith("  curl ")]
-
-    def children(self) -> list[str]:
-        pid = self.process.pid
-        tasks = Path(f"/proc/{pid}/task").glob("*/children")
-        return [child for task in tasks for child in task.read_text().split()]
+ANSWERED_WITHIN_S = 110.0
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("empty")
-    log = tmp_path_factory.mktemp("log") / "gateway.log"
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        port = trial.getsockname()[1]
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("VLLM_", "GATEWAY_"))}
-    with log.open("w") as out:
-        command = [sys.executable, "-m", "gateway", "serve", "--port", str(port)]
-        process = subprocess.Popen(command, cwd=folder, env=clean, stderr=out, stdout=out)
-    found = Served(f"http://127.0.0.1:{port}", process, log)
-    try:
-        ends = time.monotonic() + 90
-        while not found.curls:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < ends, log.read_text()
-            time.sleep(0.05)
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedCommand]:
+    """The command in an empty folder. Ctrl-C must end it in order, with no child left."""
+    with served_command(tmp_path_factory.mktemp("empty")) as found:
         yield found
-        # Ctrl-C ends it in order, and leaves no child.
-        children = found.children()
-        assert children
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        on_linux = sys.platform == "linux"
+        children = found.children() if on_linux else []
+        assert bool(children) == on_linux
+        assert found.stop(signal.SIGINT) == 0, found.printed
+        assert "Traceback" not in found.printed
         assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
-    finally:
-        process.kill()
-        process.wait()
 
 
-def typed(line: list[str]) -> str:
-    """What a line of the banner gives; without curl here, its request is sent as it is."""
+def typed(line: str) -> str:
+    """What a line of the banner gives; where curl is missing, its request is sent all the same."""
     if shutil.which("curl"):
-        return subprocess.run(line, check=True, capture_output=True, timeout=110).stdout.decode()
-    url, body = line[2], line[line.index("-d") + 1]
-    return httpx.post(
-        url, content=body, headers={"content-type": "application/json"}, timeout=110
-    ).text
+        shell = ["bash", "-c", line]
+        ran = subprocess.run(shell, check=True, capture_output=True, timeout=ANSWERED_WITHIN_S)
+        return ran.stdout.decode()
+    words = shlex.split(line)
+    url, body = words[2], words[words.index("-d") + 1]
+    name, value = words[words.index("-H") + 1].split(": ")
+    return httpx.post(url, content=body, headers={name: value}, timeout=ANSWERED_WITHIN_S).text
 
 
-def test_the_printed_chat_line_streams_a_real_answer(served: Served) -> None:
-    text = typed(served.curls[0])
-    assert text.endswith("data: [DONE]\n\n")
-    events = [json.loads(e.removeprefix("data: ")) for e in text.strip().split("\n\n")[:-1]]
-    assert "".join(e["choices"][0]["delta"].get("content") or "" for e in events).strip()
+def ask(served: ServedCommand, path: str, body: dict[str, Any]) -> httpx.Response:
+    return httpx.post(f"{served.url}{path}", json=body, timeout=ANSWERED_WITHIN_S)
 
 
-def test_the_printed_explain_line_explains(served: Served) -> None:
-    said = json.loads(typed(served.curls[1]))
+def test_the_banner_says_what_runs_and_the_loading_shows_progress(served: ServedCommand) -> None:
+    printed = served.printed
+    assert "Loading the embedded model SmolLM2-135M" in printed
+    assert "Models: smollm2   (embedded" in printed
+    assert "No keys are configured" in printed
+    chat, explain = served.lines_to_try
+    assert chat.startswith(f"curl -N {served.url}/v1/chat/completions ")
+    assert explain.startswith(f"curl -N {served.url}/api/ai/explain ")
+
+
+def test_the_printed_chat_line_streams_a_real_answer(served: ServedCommand) -> None:
+    *events, last = typed(served.lines_to_try[0]).strip().split("\n\n")
+    assert last == "data: [DONE]"
+    choices = [json.loads(event.removeprefix("data: "))["choices"][0] for event in events]
+    assert "".join(choice["delta"].get("content") or "" for choice in choices).strip()
+    assert choices[-1]["finish_reason"] in ("stop", "length")
+
+
+def test_the_printed_explain_line_explains(served: ServedCommand) -> None:
+    said = json.loads(typed(served.lines_to_try[1]))
     assert len(said["explanation"]) > 20
     assert said["context"]["used"] == said["usage"]["prompt_tokens"]
     assert said["context"]["exact"] is True
 
 
-def test_a_rewrite_is_a_diff_that_git_applies(served: Served, tmp_path: Path) -> None:
+def test_an_explanation_can_be_watched_as_it_is_written(served: ServedCommand) -> None:
+    file = {"path": "mean.py", "content": "def mean(xs):\n    return sum(xs) / len(xs)\n"}
+    body = {"file": file, "options": {"max_output_tokens": 24}}
+    *events, last = ask(served, "/api/ai/explain/stream", body).text.strip().split("\n\n")
+    assert last == "data: [DONE]"
+    names = [event.splitlines()[0].removeprefix("event: ") for event in events]
+    assert names == ["context", *["delta"] * (len(names) - 2), "result"]
+    assert len(names) > 3
+
+
+def test_a_rewrite_is_a_diff_that_git_applies(served: ServedCommand, tmp_path: Path) -> None:
     content = "def mean(xs):\r\n    return sum(xs) / len(xs)\r\n"
     body = {
         "file": {"path": "mean.py", "content": content},
         "instruction": "Return 0 if the list is empty.",
+        "options": {"max_output_tokens": 200},
     }
-    said = httpx.post(f"{served.url}/api/ai/rewrite", json=body, timeout=110).json()
+    said = ask(served, "/api/ai/rewrite", body).json()
     assert said["status"] in ("changed", "no_change", "truncated", "unresolved")
-    if said["status"] == "changed":
-        (tmp_path / "mean.py").write_bytes(content.encode())
-        subprocess.run(["git", "apply", "-"], input=said["diff"].encode(), cwd=tmp_path, check=True)
-        assert b"\r\n" in (tmp_path / "mean.py").read_bytes()
+    assert bool(said["diff"]) == (said["status"] == "changed")
+    file = tmp_path / "mean.py"
+    file.write_bytes(content.encode())
+    if said["diff"]:
+        diff = said["diff"].encode()
+        subprocess.run(["git", "apply", "-"], input=diff, cwd=tmp_path, check=True)
+        assert file.read_bytes().count(b"\n") == file.read_bytes().count(b"\r\n") > 0
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == said["result_sha256"]
 
 
-def test_openais_client_works_errors_included(served: Served) -> None:
+def test_openais_client_works_errors_included(served: ServedCommand) -> None:
     with openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as api:
         (model,) = (row.id for row in api.models.list())
         asked: Any = {"model": model, "messages": [{"role": "user", "content": "Say hello."}]}
         answer = api.chat.completions.create(**asked, max_tokens=8)
         assert answer.choices[0].message.content
         assert answer.usage is not None
+        pieces = api.chat.completions.create(**asked, max_tokens=8, stream=True)
+        assert "".join(piece.choices[0].delta.content or "" for piece in pieces)
         assert api.completions.create(model=model, prompt="def add(", max_tokens=4).choices[0].text
         near = api.embeddings.create(model=model, input=["a cat", "a kitten"])
-        assert len(near.data) == 2
-        with pytest.raises(openai.BadRequestError) as caught:
+        assert [len(row.embedding) > 100 for row in near.data] == [True, True]
+        with pytest.raises(openai.NotFoundError) as unknown:
+            api.chat.completions.create(**{**asked, "model": "nope"})
+        assert unknown.value.code == "model_not_found"
+        with pytest.raises(openai.BadRequestError) as long:
             api.chat.completions.create(
                 model=model, messages=[{"role": "user", "content": "word " * 9000}]
             )
-        assert caught.value.code == "context_length_exceeded"
+        assert long.value.code == "context_length_exceeded"
+
+
+def test_a_mistake_is_answered_with_what_to_send_instead(served: ServedCommand) -> None:
+    answer = ask(served, "/api/ai/rewrite", {"file": {"path": "a.py", "content": "x = 1\n"}})
+    assert answer.status_code == 422
+    assert "say what to change" in answer.json()["error"]["message"]
+    assert answer.json()["error"]["request_id"] == answer.headers["x-request-id"]

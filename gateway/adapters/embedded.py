@@ -192,7 +192,10 @@ class EmbeddedModel:
             self._stderr = (self._stderr + piece)[-_STDERR_BYTES:]
         code = await child.wait()
         if self._address and self._child is child:
-            self._report(f"The embedded model ended by itself with exit code {code}")
+            self._report(
+                f"The embedded model ended by itself with exit code {code}; calls get 503 until "
+                "you stop the gateway and serve again. It needs 500 MB of memory."
+            )
 
     async def _stop(self) -> None:
         """End the child: ask by closing its stdin, then terminate, then kill."""

@@ -1,15 +1,18 @@
-"""What live tests share: two real vLLM replicas, and leave to talk to them."""
+"""What live tests share: two real vLLM replicas, and the real command in front of them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from urllib.parse import urlsplit
 
+import openai
 import pytest
 
-from tests.live.provision import Report, announce
+from tests.live.fronted import write_litellm_config
+from tests.live.provision import Report, announce, tail
 from tests.live.vllm_server import Replica, base_urls, start_replicas
+from tests.served_command import ServedCommand, served_command
 
 TEST_LIMIT_S = 180.0
 
@@ -33,6 +36,40 @@ def vllm_replicas(
     """Two healthy replicas of one model, for all tests of the session."""
     with start_replicas(2, logs=tmp_path_factory.mktemp("vllm"), report=progress) as replicas:
         yield replicas
+
+
+@pytest.fixture(scope="session")
+def gateway(
+    vllm_replicas: tuple[Replica, ...], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServedCommand]:
+    """`gateway serve` with a litellm_config.yaml that names both replicas under one model."""
+    folder = tmp_path_factory.mktemp("gateway")
+    write_litellm_config(folder, vllm_replicas)
+    with served_command(folder) as served:
+        yield served
+
+
+@pytest.fixture
+def client(gateway: ServedCommand) -> Iterator[openai.OpenAI]:
+    """OpenAI's own client, which retries nothing: what it sees is what the gateway did."""
+    url = f"{gateway.url}/v1"
+    with openai.OpenAI(base_url=url, api_key="sk-client-canary", max_retries=0) as api:
+        yield api
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails shows what the replicas and the gateway printed last: where it runs by
+    itself, nobody can look at their logs afterwards."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        logs = [replica.log for replica in item.funcargs.get("vllm_replicas", ())]
+        if "gateway" in item.funcargs:
+            logs.append(item.funcargs["gateway"].log)
+        report.sections += [(f"end of {log.name}", tail(log, 30)) for log in logs if log]
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

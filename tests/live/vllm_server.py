@@ -22,7 +22,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import ProxyHandler, Request, build_opener
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -31,6 +31,7 @@ from tests.live.provision import ELSEWHERE, Provision, Report, announce, provisi
 MODEL = "smollm2"
 CONTEXT_TOKENS = 2048
 HEALTHY_WITHIN_S = 300.0
+FIRST_ANSWER_WITHIN_S = 60.0
 STOPPED_WITHIN_S = 15.0
 REPLICA_GIB = 3.5  # 1 of them the KV cache
 CORES_PER_REPLICA = 4  # more don't make 135 million parameters faster
@@ -59,8 +60,8 @@ class Replica:
         return totals
 
 
-def fetch(url: str, timeout_s: float = 5.0) -> bytes:
-    """GET `url` with no proxy in between; `OSError` where there is no 2xx answer in time."""
+def fetch(url: str | Request, timeout_s: float = 5.0) -> bytes:
+    """The body at `url`, asked with no proxy; `OSError` where no 2xx answer comes in time."""
     with build_opener(ProxyHandler({})).open(url, timeout=timeout_s) as answer:
         body: bytes = answer.read()
     return body
@@ -97,6 +98,8 @@ def start_replicas(
         deadline = time.monotonic() + HEALTHY_WITHIN_S
         for replica, process in starts:
             await_health(replica, process, deadline)
+        for replica, _ in starts:
+            first_answer(replica)
         yield tuple(replica for replica, _ in starts)
 
 
@@ -240,6 +243,19 @@ def await_health(replica: Replica, process: subprocess.Popen[bytes], deadline: f
     raise ReplicaError(
         f"vllm serve {how}.\n{ELSEWHERE}\nThe end of {replica.log}:\n{tail(replica.log, 40)}"
     )
+
+
+def first_answer(replica: Replica) -> None:
+    """Ask for one token: what a server does only once is done before a test waits for it."""
+    body = json.dumps({"model": replica.model, "prompt": "Hello", "max_tokens": 1}).encode()
+    headers = {"content-type": "application/json"}
+    try:
+        fetch(Request(f"{replica.base_url}/completions", body, headers), FIRST_ANSWER_WITHIN_S)
+    except OSError as error:
+        raise ReplicaError(
+            f"{replica.base_url} is healthy but does not answer: {error!r}.\n"
+            f"The end of {replica.log}:\n{tail(replica.log, 40)}"
+        ) from error
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
