@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 STARTED_WITHIN_S = 90.0
 STOPPED_WITHIN_S = 60.0
@@ -53,6 +54,16 @@ class ServedCommand:
         banner = _BANNER.search(self.printed)
         assert banner is not None, self.printed
         return [line.strip() for line in banner[2].splitlines()]
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of the samples of /metrics that have this name and these labels, now."""
+        families = text_string_to_metric_families(httpx.get(f"{self.url}/metrics").text)
+        samples = (sample for family in families for sample in family.samples)
+        return sum(
+            one.value
+            for one in samples
+            if one.name == name and labels.items() <= one.labels.items()
+        )
 
     def children(self) -> list[int]:
         """The processes that it has started and that still run (from /proc, so on Linux)."""

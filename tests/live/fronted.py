@@ -18,8 +18,9 @@ CHAT: Any = [{"role": "user", "content": "What is the capital of France? Answer 
 ANSWERED_WITHIN_S = 120.0
 
 
-def write_litellm_config(folder: Path, replicas: Sequence[Replica]) -> None:
-    """A litellm_config.yaml with one model on all of these, called vllm-0, vllm-1 …"""
+def write_litellm_config(folder: Path, replicas: Sequence[Replica], **router: Any) -> None:
+    """A litellm_config.yaml with one model on all of these, called vllm-0, vllm-1 …; `router` is
+    its router_settings."""
     models = [
         {
             "model_name": MODEL,
@@ -29,7 +30,9 @@ def write_litellm_config(folder: Path, replicas: Sequence[Replica]) -> None:
         for number, one in enumerate(replicas)
     ]
     # JSON is YAML.
-    (folder / "litellm_config.yaml").write_text(json.dumps({"model_list": models}))
+    (folder / "litellm_config.yaml").write_text(
+        json.dumps({"model_list": models, "router_settings": router})
+    )
 
 
 def ask(base_url: str, path: str, body: dict[str, Any], **headers: str) -> httpx.Response:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.live.fronted import ask
-from tests.live.vllm_server import CONTEXT_TOKENS
+from tests.live.vllm_process import CONTEXT_TOKENS
 from tests.served_command import ServedCommand
 
 pytestmark = pytest.mark.live

@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.live.fronted import CHAT, MODEL
 from tests.live.vllm_server import Replica
@@ -27,24 +26,14 @@ def running(replicas: tuple[Replica, ...]) -> float:
     return sum(replica.metrics()["vllm:num_requests_running"] for replica in replicas)
 
 
-def gateway_metric(gateway: ServedCommand, name: str, **labels: str) -> float:
-    text = httpx.get(f"{gateway.url}/metrics").text
-    return sum(
-        sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == name and labels.items() <= sample.labels.items()
-    )
-
-
 def cancelled(gateway: ServedCommand) -> float:
-    return gateway_metric(gateway, "gw_requests_total", outcome="cancelled")
+    return gateway.metric("gw_requests_total", outcome="cancelled")
 
 
 def assert_freed(gateway: ServedCommand, replicas: tuple[Replica, ...], before: float) -> None:
     until(lambda: running(replicas) == 0, FREED_WITHIN_S, "free")
     until(lambda: cancelled(gateway) == before + 1, FREED_WITHIN_S, "settled as cancelled")
-    assert gateway_metric(gateway, "gw_inflight") == 0
+    assert gateway.metric("gw_inflight") == 0
 
 
 @pytest.mark.parametrize(

@@ -13,42 +13,44 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import Request
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.live.provision import ELSEWHERE, Provision, Report, announce, provision, tail
+from tests.live.provision import ELSEWHERE, Report, announce, provision, tail
+from tests.live.vllm_process import (
+    HEALTHY_WITHIN_S,
+    MODEL,
+    Launch,
+    ReplicaError,
+    VllmProcess,
+    fetch,
+)
 
-MODEL = "smollm2"
-CONTEXT_TOKENS = 2048
-HEALTHY_WITHIN_S = 300.0
 FIRST_ANSWER_WITHIN_S = 60.0
-STOPPED_WITHIN_S = 15.0
 REPLICA_GIB = 3.5  # 1 of them the KV cache
 CORES_PER_REPLICA = 4  # more don't make 135 million parameters faster
 
 
-class ReplicaError(RuntimeError):
-    """A replica can't be started or reached; the text ends with its log where there is one."""
-
-
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """One vLLM server. `pid` (also its process group) and `log` are None where it isn't ours."""
+    """One vLLM server; `process` is None where it isn't ours to stop and start."""
 
     base_url: str
     model: str = MODEL
-    pid: int | None = None
-    log: Path | None = None
+    process: VllmProcess | None = None
+
+    @property
+    def log(self) -> Path | None:
+        """Where it prints, if it is ours."""
+        return self.process.launch.log if self.process else None
 
     def metrics(self) -> dict[str, float]:
         """Every sample of `/metrics` now, by name, summed over its labels."""
@@ -58,13 +60,6 @@ class Replica:
             for sample in family.samples:
                 totals[sample.name] = totals.get(sample.name, 0.0) + sample.value
         return totals
-
-
-def fetch(url: str | Request, timeout_s: float = 5.0) -> bytes:
-    """The body at `url`, asked with no proxy; `OSError` where no 2xx answer comes in time."""
-    with build_opener(ProxyHandler({})).open(url, timeout=timeout_s) as answer:
-        body: bytes = answer.read()
-    return body
 
 
 @contextmanager
@@ -90,17 +85,22 @@ def start_replicas(
     check_memory(count)
     report(f"starting {count} vLLM replica(s): under a minute on an idle machine")
     folder = logs or Path(tempfile.mkdtemp(prefix="vllm-live-"))
+    extra = environment or {}
     with ExitStack() as stack:
-        starts = [
-            stack.enter_context(launched(build, port, cores, folder, arguments, environment or {}))
-            for port, cores in zip(free_ports(count), core_lists(count), strict=True)
-        ]
+        processes = []
+        for port, cores in zip(free_ports(count), core_lists(count), strict=True):
+            log = folder / f"vllm-{port}.log"
+            process = VllmProcess(Launch(build, port, cores, log, arguments, extra))
+            stack.callback(process.stop)
+            process.start()
+            processes.append(process)
         deadline = time.monotonic() + HEALTHY_WITHIN_S
-        for replica, process in starts:
-            await_health(replica, process, deadline)
-        for replica, _ in starts:
+        for process in processes:
+            process.await_health(deadline)
+        replicas = tuple(Replica(one.base_url, process=one) for one in processes)
+        for replica in replicas:
             first_answer(replica)
-        yield tuple(replica for replica, _ in starts)
+        yield replicas
 
 
 def base_urls(setting: str) -> list[str]:
@@ -160,91 +160,6 @@ def core_lists(count: int, available: Sequence[int] | None = None) -> list[str]:
     return [",".join(map(str, cores[start : start + share])) for start in starts]
 
 
-def serve_command(build: Provision, port: int, arguments: Sequence[str]) -> list[str]:
-    """The command line of one replica."""
-    command = [str(build.vllm), "serve", str(build.weights), "--served-model-name", MODEL]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    command += ["--max-model-len", str(CONTEXT_TOKENS), "--enforce-eager"]
-    return [*command, "--enable-prompt-tokens-details", *arguments]
-
-
-def serve_environment(build: Provision, cores: str, extra: Mapping[str, str]) -> dict[str, str]:
-    """The environment of one replica: ours, its core, and nothing that leaves the machine."""
-    own = {
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_CPU_OMP_THREADS_BIND": cores,
-        "VLLM_CACHE_ROOT": str(build.root / "vllm"),
-        "VLLM_CONFIG_ROOT": str(build.root / "vllm"),
-        "VLLM_NO_USAGE_STATS": "1",
-        "HF_HUB_OFFLINE": "1",
-    }
-    # vLLM warns of each VLLM_ variable it doesn't know; the gateway's test settings are such.
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("VLLM_")}
-    return {**ours, **own, **extra}
-
-
-@contextmanager
-def launched(
-    build: Provision,
-    port: int,
-    cores: str,
-    folder: Path,
-    arguments: Sequence[str],
-    environment: Mapping[str, str],
-) -> Iterator[tuple[Replica, subprocess.Popen[bytes]]]:
-    """Start one `vllm serve` in a process group of its own; end the whole group on leaving."""
-    log = folder / f"vllm-{port}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            serve_command(build, port, arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=serve_environment(build, cores, environment),
-            start_new_session=True,
-        )
-    with guarded(process.pid):
-        try:
-            yield Replica(f"http://127.0.0.1:{port}/v1", pid=process.pid, log=log), process
-        finally:
-            stop(process)
-
-
-@contextmanager
-def guarded(group: int) -> Iterator[None]:
-    """Have the process group killed if we are: no killed test run leaves gigabytes behind.
-
-    The guard reads a pipe that ends when we do. (Linux's parent-death signal would be simpler, but
-    it reaches one process only, and vLLM 0.32 that gets SIGTERM while it starts hangs for good.)
-    """
-    command = ["sh", "-c", 'read -r _; kill -s KILL -- "-$0"', str(group)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as guard:
-        try:
-            yield
-        finally:
-            guard.kill()
-
-
-def await_health(replica: Replica, process: subprocess.Popen[bytes], deadline: float) -> None:
-    """Return once `/health` answers; `ReplicaError` where the process ends or time is up."""
-    health = replica.base_url.removesuffix("/v1") + "/health"
-    while True:
-        if process.poll() is not None:
-            how = f"ended with exit status {process.returncode}"
-            break
-        if time.monotonic() > deadline:
-            how = f"was not healthy within {HEALTHY_WITHIN_S:.0f} s"
-            break
-        try:
-            fetch(health, timeout_s=2.0)
-            return
-        except (URLError, OSError):
-            time.sleep(0.25)
-    raise ReplicaError(
-        f"vllm serve {how}.\n{ELSEWHERE}\nThe end of {replica.log}:\n{tail(replica.log, 40)}"
-    )
-
-
 def first_answer(replica: Replica) -> None:
     """Ask for one token: what a server does only once is done before a test waits for it."""
     body = json.dumps({"model": replica.model, "prompt": "Hello", "max_tokens": 1}).encode()
@@ -258,22 +173,11 @@ def first_answer(replica: Replica) -> None:
         ) from error
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a replica: its server is asked to, and after `STOPPED_WITHIN_S` the group is killed."""
-    # Only the server is asked: it ends its own children, and their going first looks like a crash.
-    process.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(STOPPED_WITHIN_S)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 def main() -> int:
     """Start replicas and hold them until interrupted."""
     with start_replicas(int(sys.argv[1]) if len(sys.argv) > 1 else 1) as replicas:
         for replica in replicas:
-            announce(f"{replica.base_url} pid {replica.pid} log {replica.log}")
+            announce(f"{replica.base_url} log {replica.log}")
         try:
             signal.pause()
         except KeyboardInterrupt:
