@@ -85,7 +85,9 @@ def _add(api: APIRouter, endpoint: Endpoint, current: Callable[[], House]) -> No
 
         async def prepare(call: Call) -> None:
             call.priority = priority_of(request, call.priority)
-            fill(call, json_of(request, raw), house.timeouts, timeout_of(request))
+            body = json_of(request, raw, house.intake.json)
+            fill(call, body, house.timeouts, timeout_of(request))
+            await house.intake.check(call)
 
         return Relay(
             lambda: house.answers.answer(call, prepare),
