@@ -116,6 +116,9 @@ KEYED = "chat_template_kwargs"
 ROUTING = frozenset(_OF_LITELLM.split())
 """Words of LiteLLM for where a request goes and with whose key. Never a client's, however asked."""
 
+NAMED = FREE | MEASURED.keys() | GUARDED.keys() | ROUTING | {KEYED}
+"""All that have a name here."""
+
 _PLAIN_KWARG = bool | int | float | str
 _KWARG_CHARS = 256
 

@@ -9,7 +9,7 @@ from gateway.domain.call import Call
 from gateway.domain.errors import InvalidRequest
 from gateway.domain.media import is_public, refused
 from gateway.domain.messages import check_messages
-from gateway.domain.parameters import check_parameters
+from gateway.domain.parameters import NAMED, check_parameters
 from gateway.domain.ports import Names
 
 
@@ -38,7 +38,9 @@ class Intake:
             for host, place in hosts.items():
                 await self._check_host(place, host)
         except InvalidRequest as error:
-            call.note("input", param=error.param, code=error.code)
+            # A record has nothing of a call's contents: not the names that a client made up.
+            name = (error.param or "").partition(".")[0].partition("[")[0]
+            call.note("input", param=name if name in NAMED else "other", code=error.code)
             raise
 
     async def _check_host(self, place: str, host: str) -> None:
