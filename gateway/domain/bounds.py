@@ -30,7 +30,7 @@ class Bounds:
     best_of: int = 16
     max_tokens: int = 131_072
     logprobs: int = 20
-    prompt_logprobs: int = 0
+    prompt_logprobs: int = 1
     stop: int = 16
     stop_chars: int = 256
     logit_bias: int = 1024

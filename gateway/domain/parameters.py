@@ -200,3 +200,38 @@ def _unknown(name: str) -> InvalidRequest:
         param=name[:80],
         code="unknown_parameter",
     )
+
+
+def reference() -> str:
+    """docs/reference/parameters.md, in Markdown."""
+    lines = [
+        "# Parameters of requests",
+        "",
+        "<!-- Made by `make docs` from gateway/domain/parameters.py; do not edit. -->",
+        "",
+        "What a client may send to `/v1/*`. Bounds and defaults are in `config/gateway.yaml`, section",
+        "`limits`; [how to change them](../how-to/limit-what-clients-ask-for.md).",
+        "",
+        "## Passed on as they are",
+        "",
+        ", ".join(f"`{name}`" for name in sorted(FREE)),
+        "",
+        "## Passed on within bounds",
+        "",
+        ", ".join(f"`{name}`" for name in sorted(MEASURED)),
+        "",
+        "## Refused unless the model allows them",
+        "",
+        "| parameter | because |",
+        "|---|---|",
+        f"| `{KEYED}.KEY` | what a chat template makes of it is not bounded |",
+    ]
+    lines += [f"| `{name}` | {reason} |" for name, reason in sorted(GUARDED.items())]
+    lines += ["", "## Always refused", ""]
+    lines += ["Where a request goes, and with whose key, is the operator's to say.", ""]
+    lines += [", ".join(f"`{name}`" for name in sorted(ROUTING))]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

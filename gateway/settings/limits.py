@@ -32,7 +32,7 @@ class ModelLimits(Section):
     best_of: Some = Field(default=16, description="answers to choose from")
     max_tokens: Some = Field(default=131_072, description="tokens of an answer, and min_tokens")
     logprobs: Most = Field(default=20, description="logprobs and top_logprobs, for each token")
-    prompt_logprobs: Most = Field(default=0, description="the same for the tokens of the prompt")
+    prompt_logprobs: Most = Field(default=1, description="the same for the tokens of the prompt")
     stop: Most = Field(default=16, description="texts that end an answer")
     stop_chars: Some = Field(default=256, description="characters of each, and of each bad word")
     logit_bias: Most = Field(default=1024, description="entries; stop_token_ids, bad_words as well")

@@ -38,7 +38,7 @@ _EXAMPLES: dict[str, Any] = {
 
 
 def _schema(endpoint: Endpoint) -> dict[str, Any]:
-    """What /docs shows of a body: the fields we check; all others go to the model as they are."""
+    """What /docs shows of a body; docs/reference/parameters.md has all that may be in one."""
     properties: dict[str, Any] = {
         "model": {"type": "string", "description": "One of GET /v1/models."}
     }

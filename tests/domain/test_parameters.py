@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.domain.bounds import Bounds
 from gateway.domain.errors import InvalidRequest
-from gateway.domain.parameters import FREE, GUARDED, KEYED, MEASURED, ROUTING, check_parameters
+from gateway.domain.parameters import (
+    FREE,
+    GUARDED,
+    KEYED,
+    MEASURED,
+    ROUTING,
+    check_parameters,
+    reference,
+)
 
 # One of each that multiplies memory or time, at a value that is too much or of the wrong type.
 TOO_MUCH: dict[str, list[Any]] = {
@@ -20,7 +29,7 @@ TOO_MUCH: dict[str, list[Any]] = {
     "n_predict": [-1],
     "logprobs": [21, -1, "all"],
     "top_logprobs": [21],
-    "prompt_logprobs": [1, -1],
+    "prompt_logprobs": [2, -1],
     "stop": [["x"] * 17, "x" * 257, 3],
     "bad_words": [["x"] * 1025, ["x" * 257]],
     "stop_token_ids": [[1] * 1025],
@@ -113,3 +122,9 @@ def test_several_prompts_times_n_are_bounded_together() -> None:
 def test_no_name_is_in_two_lists() -> None:
     lists = [FREE, MEASURED.keys(), GUARDED.keys(), ROUTING, {KEYED}]
     assert len(set().union(*lists)) == sum(map(len, lists))
+
+
+def test_the_page_is_fresh() -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "parameters.md"
+    stale = "docs/reference/parameters.md is stale; run: make docs"
+    assert page.read_text(encoding="utf-8") == reference(), stale
