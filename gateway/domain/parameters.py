@@ -209,7 +209,7 @@ def reference() -> str:
         "",
         "<!-- Made by `make docs` from gateway/domain/parameters.py; do not edit. -->",
         "",
-        "What a client may send to `/v1/*`. Bounds and defaults are in `config/gateway.yaml`, section",
+        "What a client may send to `/v1/*`. `config/gateway.yaml` has the bounds, in the section",
         "`limits`; [how to change them](../how-to/limit-what-clients-ask-for.md).",
         "",
         "## Passed on as they are",
