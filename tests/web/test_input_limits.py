@@ -15,7 +15,7 @@ from gateway.domain.endpoints import ENDPOINTS
 from gateway.plan import Fleet
 from gateway.settings import KeyHash, Settings, Team, hash_key
 from gateway.settings.limits import Limits
-from gateway.testing.mock_vllm import MockVLLM
+from gateway.testing.mock_vllm import Behaviour, MockVLLM
 from gateway.testing.plugin import MockFleet
 from gateway.testing.served import ServedGateway, fleet_on
 from tests.web.clients import MESSAGES, chat, connect, metric, request
@@ -185,6 +185,22 @@ def test_a_prompt_longer_than_the_window_is_a_413_before_the_replica_sees_it(
     assert (answer.status_code, error["code"]) == (413, "context_length_exceeded")
     assert f"maximum context length is {WINDOW} tokens" in error["message"]
     assert asked(mock) == []
+
+
+def test_a_prompt_that_is_too_long_does_not_wait_for_a_slot_to_hear_it(
+    mock_vllm_factory: MockFleet,
+) -> None:
+    mock = mock_vllm_factory(model="m", max_model_len=WINDOW)
+    mock.script(Behaviour(deltas=("a", "b"), stall_after=1))
+    busy = Settings(queue={"slots_per_replica": 1, "size": 0})  # type: ignore[arg-type]
+    with (
+        ServedGateway(fleet_on([mock.base_url]), busy) as gateway,
+        httpx.stream("POST", f"{gateway.url}{CHAT}", json=chat()) as holding,
+    ):
+        next(holding.iter_bytes())
+        assert post(gateway, json.dumps(chat(stream=False)).encode()).status_code == 429
+        long = chat(stream=False) | {"messages": messages("word " * 9000)}
+        assert post(gateway, json.dumps(long).encode()).status_code == 413
 
 
 def test_a_prompt_that_is_too_long_for_one_model_goes_to_its_context_window_fallback(
