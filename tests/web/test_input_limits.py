@@ -197,7 +197,8 @@ def test_a_prompt_that_is_too_long_does_not_wait_for_a_slot_to_hear_it(
         ServedGateway(fleet_on([mock.base_url]), busy) as gateway,
         httpx.stream("POST", f"{gateway.url}{CHAT}", json=chat()) as holding,
     ):
-        next(holding.iter_bytes())
+        pieces = holding.iter_bytes()  # let go, it would close the connection
+        next(pieces)
         assert post(gateway, json.dumps(chat(stream=False)).encode()).status_code == 429
         long = chat(stream=False) | {"messages": messages("word " * 9000)}
         assert post(gateway, json.dumps(long).encode()).status_code == 413
