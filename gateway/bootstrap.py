@@ -17,6 +17,7 @@ from gateway.adapters.health import Health
 from gateway.adapters.prompts import PromptFiles
 from gateway.adapters.records import Records
 from gateway.adapters.replica_states import ReplicaStates
+from gateway.adapters.resolver import Resolver
 from gateway.adapters.telemetry import Telemetry
 from gateway.adapters.tokens import ReplicaTokens
 from gateway.adapters.transport import AiohttpWire
@@ -30,14 +31,17 @@ from gateway.flow.engine import Engine
 from gateway.flow.guard import Guard
 from gateway.flow.hedge import Hedging
 from gateway.flow.identify import Identify
+from gateway.flow.intake import Intake
 from gateway.flow.pipeline import Pipeline
 from gateway.flow.walk import Means
+from gateway.flow.window import Window
 from gateway.plan import (
     Fleet,
     Plan,
     affinity_of,
     fleet_of,
     health_of,
+    input_limits_of,
     keys_of,
     plan_of,
     queue_limits_of,
@@ -64,6 +68,7 @@ class House:
     timeouts: Timeouts
     streams: StreamLimits
     identify: Identify
+    intake: Intake
     answers: Pipeline
     assist: Assist
 
@@ -109,6 +114,7 @@ class Gateway:
         self.telemetry = Telemetry(
             settings.telemetry, self.router.models, time.monotonic, self.records.keep
         )
+        self._names = Resolver()
         self._wire = AiohttpWire(connect=settings.timeouts.connect_s)
         self._health = Health(
             self.router,
@@ -143,7 +149,9 @@ class Gateway:
             tokenizers=settings.assist.tokenizers,
             clock=time.monotonic,
         )
-        answers = self._pipeline(plan, timeouts, identify, tokens)
+        intake = Intake(input_limits_of(settings), self._names, self._group)
+        window = Window(tokens, lambda model: intake.bounds(model).window, time.monotonic)
+        answers = self._pipeline(plan, timeouts, identify, _means(settings, tokens, window))
         limits = AssistLimits(
             model=settings.assist.model,
             explain_tokens=settings.assist.explain_max_tokens,
@@ -151,15 +159,14 @@ class Gateway:
         )
         models = self.router.models
         assist = Assist(answers, plan.prompts, tokens, models=models, limits=limits)
-        return House(plan, timeouts, streams_of(settings), identify, answers, assist)
+        return House(plan, timeouts, streams_of(settings), identify, intake, answers, assist)
 
     def _pipeline(
-        self, plan: Plan, timeouts: Timeouts, identify: Identify, tokens: ReplicaTokens
+        self, plan: Plan, timeouts: Timeouts, identify: Identify, means: Means
     ) -> Pipeline:
         clock, retries = time.monotonic, plan.settings.retries
         rule = RetryRule(retry_limit(plan.fleet, retries.limit), retries.backoff_s, retries.jitter)
         attempts = Attempts(self.router, self._wire, self.telemetry, timeouts, clock)
-        means = _means(plan.settings, tokens)
         return Pipeline(
             identify,
             Guard(plan.chain, on_verdict=self.telemetry.verdict, clock=clock),
@@ -236,13 +243,14 @@ class Gateway:
                 known = await self._look_for_models(fleet)
 
 
-def _means(settings: Settings, tokens: ReplicaTokens) -> Means:
+def _means(settings: Settings, tokens: ReplicaTokens, window: Window) -> Means:
     """What may be spent on retries, hedges and hand-overs."""
     retries, hedging = settings.retries, settings.hedging
     return Means(
         RetryBudget(retries.budget, retries.floor, time.monotonic),
         Hedging(hedging.models, hedging.budget, hedging.min_samples) if hedging.models else None,
         tokens,
+        window,
     )
 
 

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
@@ -19,8 +19,9 @@ from gateway.adapters.prompts import PromptFiles
 from gateway.adapters.rounds import Pace
 from gateway.adapters.tokens import read_tokenizers
 from gateway.domain.affinity import AffinityRule
+from gateway.domain.bounds import Bounds, InputLimits, JsonBounds
 from gateway.domain.call import Caller
-from gateway.domain.document import ConfigError, Problem
+from gateway.domain.document import ConfigError, Problem, did_you_mean
 from gateway.domain.limits import QueueLimits, StreamLimits, Timeouts
 from gateway.domain.policy import Link, Tools
 from gateway.settings import Settings
@@ -90,6 +91,8 @@ def read(
         report.problems.append(exposed)
     rules = watch.digest({settings.paths.policies_dir: "*.py"})
     fleet = report.take(lambda: fleet_of(settings, embedded_url), _about_fleet)
+    if fleet is not None and fleet.config is not None:
+        report.problems += _strangers(settings, fleet.config)
     chain = report.take(lambda: _chain(settings, rules, before), _about_chain)
     files = report.take(lambda: prompts.load(settings.paths.prompts_dir), _about_prompts)
     report.take(lambda: read_tokenizers(settings.assist.tokenizers), _about_tokenizers)
@@ -156,6 +159,20 @@ def health_of(settings: Settings) -> HealthRule:
     )
 
 
+def input_limits_of(settings: Settings) -> InputLimits:
+    """What clients may ask for, as the intake knows it."""
+    own = settings.limits
+    return InputLimits(
+        JsonBounds(own.json_depth, own.json_values),
+        _bounds(own.of("")),
+        {model: _bounds(own.of(model)) for model in own.models},
+    )
+
+
+def _bounds(values: dict[str, Any]) -> Bounds:
+    return Bounds(**{**values, "allow": frozenset(values["allow"])})
+
+
 def timeouts_of(settings: Settings) -> Timeouts:
     """The bounds of time, as the rooms know them."""
     times = settings.timeouts
@@ -202,6 +219,23 @@ def _chain(settings: Settings, rules: str, before: Plan | None) -> list[Link]:
     tools = Tools(now=time.time, random=random.random)
     file = str(paths.config_dir / "policies.yaml")
     return policy_files.load(settings.policies, paths.policies_dir, tools, file=file)
+
+
+def _strangers(settings: Settings, config: LiteLLMConfig) -> list[Problem]:
+    """Models that have limits of their own and do not exist: a slip that would lift no limit."""
+    names = {deployment.model_name for deployment in config.model_list}
+    names |= set(config.as_router_kwargs().get("model_group_alias") or ())
+    place = settings.origin("limits", "models")
+    return [
+        Problem(
+            place.file,
+            place.line,
+            f"limits.models: there is no model {name!r} in litellm_config.yaml",
+            did_you_mean(name, names),
+        )
+        for name in settings.limits.models
+        if name not in names
+    ]
 
 
 def _about_fleet(fleet: Fleet) -> list[str]:

@@ -122,11 +122,11 @@ def test_openais_client_works_errors_included(served: ServedCommand) -> None:
         with pytest.raises(openai.NotFoundError) as unknown:
             api.chat.completions.create(**{**asked, "model": "nope"})
         assert unknown.value.code == "model_not_found"
-        with pytest.raises(openai.BadRequestError) as long:
+        with pytest.raises(openai.APIStatusError) as long:
             api.chat.completions.create(
                 model=model, messages=[{"role": "user", "content": "word " * 9000}]
             )
-        assert long.value.code == "context_length_exceeded"
+        assert (long.value.status_code, long.value.code) == (413, "context_length_exceeded")
 
 
 def test_a_mistake_is_answered_with_what_to_send_instead(served: ServedCommand) -> None:

@@ -23,6 +23,7 @@ from gateway.plan import (
     timeouts_of,
 )
 from gateway.settings import KeyHash, Paths, PolicyEntry, Settings, Team
+from gateway.settings.limits import Limits
 from gateway.testing.served import fleet_on
 
 MODELS = """
@@ -148,3 +149,11 @@ def test_all_files_that_matter_are_watched(tmp_path: Path) -> None:
         assert tmp_path / name in watched
     paths = settings.paths
     assert {paths.litellm_config, paths.prompts_dir, paths.policies_dir} <= set(watched)
+
+
+def test_limits_for_a_model_that_does_not_exist_are_a_problem(tmp_path: Path) -> None:
+    settings = with_models(tmp_path, MODELS.replace("model_name: m", "model_name: coder"))
+    for name, fine in (("coder", True), ("codr", False)):
+        limits = Limits.model_validate({"models": {name: {"n": 3}}})
+        problems = check(settings.model_copy(update={"limits": limits})).problems
+        assert not problems if fine else "did you mean 'coder'?" in str(problems[0])

@@ -27,7 +27,7 @@ from gateway.testing.served import ServedGateway
 MESSAGES = [{"role": "user", "content": "hi"}]
 QUICK = "reload: {poll_s: 0.02}\nhealth: {probe: false}\n"
 # Sections whose settings hold from the next request on.
-LIVE = {"retries", "hedging", "queue", "assist", "reload", "timeouts", "streams"}
+LIVE = {"retries", "hedging", "queue", "assist", "reload", "timeouts", "streams", "limits"}
 
 
 class Files:
@@ -93,6 +93,13 @@ async def test_a_changed_file_takes_over_and_calls_go_on(files: Files, mock: Moc
         mock.script(Behaviour(text="from the new one"))
         said = await chat(gateway.answers, MESSAGES, model="renamed")
         assert said.text == "from the new one"
+
+
+async def test_changed_limits_hold_from_the_next_request_on(files: Files) -> None:
+    async with reloading(files) as (gateway, _):
+        assert gateway.house.intake.bounds("m").n == 16
+        files.settings.write_text(QUICK + "limits: {models: {m: {n: 99}}}\n")
+        await until(lambda: gateway.house.intake.bounds("m").n == 99)
 
 
 async def test_a_broken_file_changes_nothing_and_says_why_until_it_is_mended(

@@ -69,6 +69,13 @@ class ReplicaTokens:
         told = [facts.window for facts in found if facts.window is not None]
         return min(told, default=DEFAULT_WINDOW)
 
+    async def ceiling(self, model: str) -> int | None:
+        """The largest context window of the model's replicas, in tokens; None when one of them
+        does not tell. ModelNotFound when there are no replicas."""
+        found = await asyncio.gather(*(self._known(one) for one in self._of(model)))
+        told = [facts.window for facts in found if facts.window is not None]
+        return max(told) if len(told) == len(found) else None
+
     async def count_texts(self, model: str, texts: Sequence[str]) -> list[Counted]:
         """Tokens of each text, without special tokens. ModelNotFound when there are no replicas."""
         replicas = self._of(model)

@@ -6,14 +6,24 @@ from typing import Any
 
 import orjson
 
+from gateway.domain.bounds import USUAL_JSON, JsonBounds
 from gateway.domain.call import Call
 from gateway.domain.endpoints import Endpoint
 from gateway.domain.errors import InvalidRequest
 from gateway.domain.limits import Timeouts
+from gateway.domain.nesting import deeper_than, may_be_deeper_than, may_hold_more_than
 
 
-def parse(raw: bytes) -> dict[str, Any]:
-    """The JSON object in `raw`. InvalidRequest names the place where it stops being one."""
+def parse(raw: bytes, bounds: JsonBounds = USUAL_JSON) -> dict[str, Any]:
+    """The JSON object in `raw`. InvalidRequest names the place where it stops being one, or the
+    bound that it passes. Of a key given twice the last value counts, and replicas get only that:
+    what is sent to them is written anew from what was read here."""
+    if may_hold_more_than(raw, bounds.values):
+        raise InvalidRequest(
+            f"The request body has more than {bounds.values} values (the operator sets "
+            "limits.json_values).",
+            code="invalid_json",
+        )
     if not raw.strip():
         raise InvalidRequest(
             "The request body is empty; send a JSON object with 'Content-Type: application/json'.",
@@ -27,6 +37,12 @@ def parse(raw: bytes) -> dict[str, Any]:
             f"column {error.colno}.",
             code="invalid_json",
         ) from None
+    if may_be_deeper_than(raw, bounds.depth) and deeper_than(body, bounds.depth):
+        raise InvalidRequest(
+            f"The request body nests more than {bounds.depth} levels deep (the operator sets "
+            "limits.json_depth).",
+            code="invalid_json",
+        )
     if not isinstance(body, dict):
         kind = type(body).__name__
         raise InvalidRequest(
@@ -36,10 +52,7 @@ def parse(raw: bytes) -> dict[str, Any]:
 
 
 def check(endpoint: Endpoint, body: dict[str, Any]) -> None:
-    """InvalidRequest unless `body` has what every request of this endpoint needs, in its type.
-
-    What a model makes of the rest is for its replica to say.
-    """
+    """InvalidRequest unless `body` has what every request of this endpoint needs, in its type."""
     _wants(body, "model", str, "a string, one of GET /v1/models", required=True)
     if not body["model"].strip():
         raise _invalid("model", "must not be empty; GET /v1/models lists what to put there")

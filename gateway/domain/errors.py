@@ -5,6 +5,7 @@
     │   ├── ModelNotFound       404  model_not_found
     │   ├── RouteNotFound       404  route_not_found
     │   ├── BodyTooLarge        413  body_too_large
+    │   ├── ContextLengthExceeded 413  context_length_exceeded
     │   ├── UnknownPrompt       422  unknown_prompt
     │   └── PromptInputError    422  invalid_prompt_input
     ├── Unauthorized            401  invalid_api_key
@@ -90,6 +91,23 @@ class BodyTooLarge(InvalidRequest):
     status = 413
     code = "body_too_large"
     default_public = "The request body is too large."
+
+
+class ContextLengthExceeded(InvalidRequest):
+    """The prompt is longer than the model's window; both in tokens. In OpenAI's words, since
+    clients look for them to know that they should shorten."""
+
+    status = 413
+    code = "context_length_exceeded"
+
+    def __init__(self, window: int, tokens: int, param: str) -> None:
+        self.window = window
+        self.tokens = tokens
+        super().__init__(
+            f"This model's maximum context length is {window} tokens, and your {param} have more "
+            f"(at least {tokens}). Send less, or use a model with a larger window.",
+            param=param,
+        )
 
 
 class UnknownPrompt(InvalidRequest):

@@ -196,6 +196,10 @@ class Tokens(Protocol):
         """The context window of a model's replicas, in tokens: the smallest of them."""
         ...
 
+    async def ceiling(self, model: str) -> int | None:
+        """The largest window of them; None where any of them does not tell its own."""
+        ...
+
     async def count_texts(self, model: str, texts: Sequence[str]) -> list[Counted]:
         """Tokens of each text, without special tokens."""
         ...
@@ -204,6 +208,14 @@ class Tokens(Protocol):
         self, model: str, messages: Sequence[Mapping[str, str]], *, continue_final: bool = False
     ) -> Counted:
         """Tokens of the prompt that these messages become under the chat template."""
+        ...
+
+
+class Names(Protocol):
+    """Looks up what host names stand for."""
+
+    async def addresses(self, host: str) -> Sequence[str]:
+        """Its IP addresses, within some seconds; none when there are none."""
         ...
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import orjson
 
 from gateway.domain.call import Attempt, Call, Reply
 from gateway.domain.errors import (
+    ContextLengthExceeded,
     GatewayError,
     LLMError,
     LLMTimeoutError,
@@ -55,6 +57,19 @@ class Engine:
                 param="model",
             )
 
+    async def fit(self, call: Call) -> None:
+        """ContextLengthExceeded when the prompt is too long for `call.model` and no other model
+        is to be tried then: it need not wait for a slot to hear that."""
+        excess = await self._excess(call, call.model, call.body)
+        if excess is not None and not self._router.fallbacks(call.model, Fault.CONTEXT_WINDOW):
+            raise excess
+
+    async def _excess(
+        self, call: Call, model: str, body: Mapping[str, Any]
+    ) -> ContextLengthExceeded | None:
+        window = self._gear.means.window
+        return await window.excess(call, model, body) if window is not None else None
+
     @asynccontextmanager
     async def open(self, call: Call, made: list[Attempt]) -> AsyncIterator[Reply]:
         """The answer to `call`, begun. Every attempt is added to `made`. Leaving the block before
@@ -91,6 +106,8 @@ class Engine:
             walk = Walk(self._gear, call, chosen.model, made)
             body = {**call.body, **chosen.params} if chosen.params else call.body
             try:
+                if (excess := await self._excess(call, chosen.model, body)) is not None:
+                    raise AttemptFailed(Fault.CONTEXT_WINDOW, str(excess)) from excess
                 opened = await walk.first(Ask(body, begin_by))
             except AttemptFailed as error:
                 failed = (error, walk.last)
@@ -100,6 +117,8 @@ class Engine:
                 opened.reply.attempts = (*made, opened.lease.seen("ok"))
                 return opened
         assert failed is not None  # the loop has run at least once
+        if isinstance(failed[0].__cause__, ContextLengthExceeded):
+            raise failed[0].__cause__
         raise public_error(call, *failed) from failed[0]
 
 
@@ -138,9 +157,11 @@ def _rejected(failed: AttemptFailed, replica: Replica | None) -> RejectedByRepli
         Fault.CONTEXT_WINDOW: "context_length_exceeded",
         Fault.CONTENT_POLICY: "content_policy_violation",
     }.get(failed.fault, RejectedByReplica.code)
+    # vLLM says 400 to a prompt that is too long: one thing has one status here.
+    too_long = failed.fault is Fault.CONTEXT_WINDOW
     return RejectedByReplica(
         text[:_MESSAGE_CHARS],
-        status=failed.status or 400,
+        status=ContextLengthExceeded.status if too_long else failed.status or 400,
         code=code,
         param=param if isinstance(param, str) else None,
     )

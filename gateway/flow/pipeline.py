@@ -65,6 +65,7 @@ class Pipeline:
         self._engine.check(call)
         await self._guard.before(call)
         self._engine.check(call)  # a policy may have sent it to another model
+        await self._engine.fit(call)
         await rooms.enter_async_context(self._admission.slot(call))
         reply = await rooms.enter_async_context(self._engine.open(call, meter.attempts))
         meter.reply = reply

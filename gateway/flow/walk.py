@@ -14,17 +14,19 @@ from gateway.domain.retry_budget import RetryBudget
 from gateway.flow.attempt import Ask, AttemptFailed, Attempts
 from gateway.flow.hedge import Attempting, Hedging, race
 from gateway.flow.lease import Opened
+from gateway.flow.window import Window
 
 
 @dataclass(frozen=True, slots=True)
 class Means:
     """What an engine may spend beyond a first attempt. Without a `budget` retries are bounded by
     their rule alone; without `hedging` nothing is hedged; without `tokens` delivered text is
-    counted by its pieces."""
+    counted by its pieces; without `window` replicas say what is too long for them."""
 
     budget: RetryBudget | None = None
     hedging: Hedging | None = None
     tokens: Tokens | None = None
+    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True)

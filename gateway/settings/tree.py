@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from gateway.domain.document import Problem
 from gateway.settings.attempts import Hedging, Retries, Timeouts
+from gateway.settings.limits import Limits
 from gateway.settings.paths import Paths
 from gateway.settings.policies import PolicyEntry
 from gateway.settings.replicas import Affinity, Health
@@ -59,6 +60,10 @@ class Server(Section):
         default="operators", min_length=1, description="the team whose keys may use /admin/*"
     )
     max_body_bytes: int = Field(default=33_554_432, ge=1024, description="bytes of a request body")
+    max_header_bytes: int = Field(
+        default=65_536, ge=4096, le=16_777_216, description="bytes of a request's line and headers"
+    )
+    max_headers: int = Field(default=128, ge=16, le=10_000, description="headers of a request")
     drain_s: Wait = Field(
         default=0.0, description="seconds after SIGTERM in which only /readyz changes"
     )
@@ -183,6 +188,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     server: Server = Server()
+    limits: Limits = Limits()
     upstream: Upstream = Upstream()
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
@@ -241,6 +247,7 @@ class Settings(BaseSettings):
 # The sections that config/gateway.yaml and GATEWAY_* may set.
 SECTIONS: dict[str, type[Section]] = {
     "server": Server,
+    "limits": Limits,
     "timeouts": Timeouts,
     "retries": Retries,
     "hedging": Hedging,

@@ -205,6 +205,9 @@ class FakeTokens:
     async def window(self, model: str) -> int:
         return self._window
 
+    async def ceiling(self, model: str) -> int | None:
+        return self._window
+
     async def count_texts(self, model: str, texts: Sequence[str]) -> list[Counted]:
         self.texts.append(texts)
         return [Counted(_quarter(text), self._exact) for text in texts]

@@ -46,7 +46,11 @@ class ServedGateway:
         config = uvicorn.Config(
             create_app(settings, fleet, again),
             loop="uvloop",
-            http=connection_class(settings.streams.client_stall_s),
+            http=connection_class(
+                settings.streams.client_stall_s,
+                settings.server.max_header_bytes,
+                settings.server.max_headers,
+            ),
             ws="none",
             lifespan="on",
             log_config=None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import orjson
@@ -36,7 +37,8 @@ def routes(current: Callable[[], House]) -> APIRouter:
             raw = await request.body()
             house = current()
             times = house.timeouts
-            job = _job(request, raw, action, times.stream_total if stream else times.total)
+            read = partial(json_of, request, raw, house.intake.json)
+            job = _job(request, read, action, times.stream_total if stream else times.total)
             opening = _streamed if stream else _plain
             return Relay(
                 lambda: opening(house.assist, job),
@@ -61,12 +63,14 @@ def routes(current: Callable[[], House]) -> APIRouter:
     return api
 
 
-def _job(request: Request, raw: bytes, action: Action, allowed: float) -> Job:
+def _job(
+    request: Request, body: Callable[[], dict[str, Any]], action: Action, allowed: float
+) -> Job:
     call = call_of(request, CHAT, allowed)
 
     def read() -> Task:
         call.priority = priority_of(request, call.priority)
-        asked = read_request(json_of(request, raw), action)
+        asked = read_request(body(), action)
         limits = [allowed, asked.options.timeout_s, timeout_of(request)]
         call.deadline = call.received + min(limit for limit in limits if limit is not None)
         return task_of(asked, action)

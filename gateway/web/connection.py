@@ -12,12 +12,28 @@ import sys
 import termios
 from typing import ClassVar
 
+import orjson
 from starlette.types import Scope
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from gateway.domain.errors import InvalidRequest
+
 _STALLED = "client_stalled"
+
+
+class HeadersTooLarge(InvalidRequest):
+    """More headers, or more bytes of them, than a request may have."""
+
+    status = 431
+    code = "headers_too_large"
+
+
 _RESET = struct.pack("ii", 1, 0)
+_REFUSED = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\n"
+    b"content-length: %d\r\nconnection: close\r\n\r\n"
+)
 
 
 def has_stalled(scope: Scope) -> bool:
@@ -26,17 +42,84 @@ def has_stalled(scope: Scope) -> bool:
 
 
 class Connection(HttpToolsProtocol):
-    """HTTP/1.1 as uvicorn speaks it, with two promises more.
+    """HTTP/1.1 as uvicorn speaks it, with three promises more.
 
     A client that takes nothing for `stall` seconds while more than 64 KiB wait for it is cut off,
     whatever it asked for. And when a client goes, the request that is being answered hears of it,
-    also where further ones were pipelined behind it.
+    also where further ones were pipelined behind it. And a request's line and headers, however
+    slowly they come, are at most `header_bytes` long and `headers` many: else it is answered 431
+    and the connection closed.
     """
 
     stall: ClassVar[float] = 60.0
+    header_bytes: ClassVar[int] = 65_536
+    most_headers: ClassVar[int] = 128
+    _head = 0
+    _in_head = True
     _timer: asyncio.TimerHandle | None = None
     _unread = 0
     _answering: RequestResponseCycle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client. llhttp keeps what it is given of a header until its end has come,
+        and knows no limit."""
+        if not self._in_head:
+            super().data_received(data)
+        elif self._head + len(data) <= self.header_bytes:
+            self._head += len(data)
+            super().data_received(data)
+        else:
+            self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
+        """In pieces, since headers and a large body may come at once."""
+        rest = memoryview(data)
+        while rest and not self.transport.is_closing():
+            size = len(rest)
+            if self._in_head:
+                size = self.header_bytes - self._head
+                if size <= 0:
+                    self._refuse(f"{self.header_bytes} bytes of headers", "max_header_bytes")
+                    return
+                self._head += min(size, len(rest))
+            super().data_received(bytes(rest[:size]))
+            rest = rest[size:]
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self._in_head = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header is here whole."""
+        super().on_header(name, value)
+        if len(self.headers) > self.most_headers:
+            self._refuse(f"{self.most_headers} headers", "max_headers")
+            raise ValueError("too many headers")  # which ends the parser's work
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn says to bytes that are no HTTP; nothing, where more has been said."""
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
+
+    def _refuse(self, most: str, setting: str) -> None:
+        """Nobody knows where the headers end, so nothing more can be read on this connection."""
+        cycle = self._answering
+        if cycle is None or cycle.response_complete:  # else it would get into another answer
+            text = f"The request has more than {most} (the operator sets server.{setting})."
+            body = orjson.dumps(HeadersTooLarge(text).body())
+            self.transport.write(_REFUSED % len(body) + body)
+        self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """What follows is a body, or the next request."""
+        self._in_head, self._head = False, 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """What follows is the next request."""
+        super().on_message_complete()
+        self._in_head = True
 
     def pause_writing(self) -> None:
         """The transport holds more than its high-water mark of 64 KiB."""
@@ -80,10 +163,13 @@ class Connection(HttpToolsProtocol):
             self._timer = None
 
 
-def connection_class(stall: float) -> type[Connection]:
+def connection_class(
+    stall: float, header_bytes: int = 65_536, most_headers: int = 128
+) -> type[Connection]:
     """For uvicorn's `http=`: connections that bear `stall` seconds of a client that does not
-    read."""
-    return type("Connection", (Connection,), {"stall": stall})
+    read, and so much of headers."""
+    own = {"stall": stall, "header_bytes": header_bytes, "most_headers": most_headers}
+    return type("Connection", (Connection,), own)
 
 
 def drop(transport: asyncio.Transport) -> None:

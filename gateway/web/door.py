@@ -10,6 +10,7 @@ from typing import Any
 from starlette.requests import Request
 
 from gateway.domain.body import client_timeout, parse
+from gateway.domain.bounds import USUAL_JSON, JsonBounds
 from gateway.domain.call import Call
 from gateway.domain.endpoints import Endpoint
 from gateway.domain.errors import InvalidRequest
@@ -78,14 +79,14 @@ class NotJson(InvalidRequest):
     default_public = "Send the body as JSON, with the header 'Content-Type: application/json'."
 
 
-def json_of(request: Request, raw: bytes) -> dict[str, Any]:
+def json_of(request: Request, raw: bytes, bounds: JsonBounds = USUAL_JSON) -> dict[str, Any]:
     """The JSON object in a request's body. NotJson (415), or InvalidRequest with the place."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not (
         kind.startswith("application/") and kind.endswith("+json")
     ):
         raise NotJson
-    return parse(raw)
+    return parse(raw, bounds)
 
 
 def timeout_of(request: Request) -> float | None:

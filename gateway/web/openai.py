@@ -38,7 +38,7 @@ _EXAMPLES: dict[str, Any] = {
 
 
 def _schema(endpoint: Endpoint) -> dict[str, Any]:
-    """What /docs shows of a body: the fields we check; all others go to the model as they are."""
+    """What /docs shows of a body; docs/reference/parameters.md has all that may be in one."""
     properties: dict[str, Any] = {
         "model": {"type": "string", "description": "One of GET /v1/models."}
     }
@@ -85,7 +85,9 @@ def _add(api: APIRouter, endpoint: Endpoint, current: Callable[[], House]) -> No
 
         async def prepare(call: Call) -> None:
             call.priority = priority_of(request, call.priority)
-            fill(call, json_of(request, raw), house.timeouts, timeout_of(request))
+            body = json_of(request, raw, house.intake.json)
+            fill(call, body, house.timeouts, timeout_of(request))
+            await house.intake.check(call)
 
         return Relay(
             lambda: house.answers.answer(call, prepare),

@@ -137,12 +137,12 @@ def _heard(number: int, frame: FrameType | None) -> None:
 class _Config(uvicorn.Config):
     """uvicorn's, which is sent to the workers: so it names its class of connections only there."""
 
-    stall = 60.0
+    own: tuple[float, int, int] = (60.0, 65_536, 128)
 
     def load(self) -> None:
         """In the process that serves, before it does."""
         super().load()
-        self.http_protocol_class = connection_class(self.stall)
+        self.http_protocol_class = connection_class(*self.own)
 
 
 def _uvicorn_config(settings: Settings, factory: Callable[[], FastAPI]) -> uvicorn.Config:
@@ -164,7 +164,8 @@ def _uvicorn_config(settings: Settings, factory: Callable[[], FastAPI]) -> uvico
         timeout_graceful_shutdown=_FLUSH_SECONDS,
         backlog=_BACKLOG,
     )
-    config.stall = settings.streams.client_stall_s
+    server, stall = settings.server, settings.streams.client_stall_s
+    config.own = (stall, server.max_header_bytes, server.max_headers)
     return config
 
 

@@ -85,6 +85,13 @@ async def test_a_replica_that_does_not_tell_is_left_out_of_the_window() -> None:
     assert await counter(fleet).window("m") == 300
 
 
+async def test_the_ceiling_is_the_largest_window_unless_a_replica_does_not_tell() -> None:
+    assert await counter(Fleet(a=300, b=100)).ceiling("m") == 300
+    fleet = Fleet(a=300, b=100)
+    fleet.broken["b"] = down()
+    assert await counter(fleet).ceiling("m") is None
+
+
 async def test_a_model_whose_replicas_are_all_down_has_the_default_window() -> None:
     fleet = Fleet(a=300)
     fleet.broken["a"] = down()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.domain.body import check, client_timeout, fill, parse
+from gateway.domain.bounds import JsonBounds
 from gateway.domain.endpoints import CHAT, COMPLETIONS, EMBEDDINGS, Endpoint
 from gateway.domain.errors import InvalidRequest
 from gateway.domain.limits import Timeouts
@@ -24,6 +25,24 @@ MESSAGES = [{"role": "user", "content": "hi"}]
         (b"[1]", "must be a JSON object, not list"),
         (b'"text"', "must be a JSON object, not str"),
         (b"[" * 100_000, "not valid JSON"),
+        (b"[" * 10_000 + b"]" * 10_000, "not valid JSON"),
+        (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "not valid JSON"),
+        (b'{"a":' * 65 + b"1" + b"}" * 65, "more than 64 levels deep"),
+        (b'{"a": [%s]}' % (b"[]," * 1_000_000 + b"[]"), "more than 1000000 values"),
+        (b'{"a": Infinity}', "not valid JSON"),
+        (b'{"a": -Infinity}', "not valid JSON"),
+        (b'{"a": 1e999}', "not valid JSON"),
+        (b'{"a": ' + b"9" * 10_000 + b"}", "not valid JSON"),
+        (b'\xef\xbb\xbf{"a": 1}', "not valid JSON"),
+        (b'{"a": "\xff"}', "not valid JSON"),
+        (b'{"a": "\xed\xa0\x80"}', "not valid JSON"),
+        (b'{"a": "\\ud800"}', "not valid JSON"),
+        (b'{"a": "\\udc00\\ud800"}', "not valid JSON"),
+        (b'{"a": "\n"}', "not valid JSON"),
+        (b'{"a": 1} {"a": 2}', "not valid JSON"),
+        (b'{"a": 1,}', "not valid JSON"),
+        (b"{'a': 1}", "not valid JSON"),
+        (b'{"a": 0x10}', "not valid JSON"),
     ],
 )
 def test_bytes_that_are_no_json_object_are_refused_with_the_place(raw: bytes, says: str) -> None:
@@ -31,6 +50,18 @@ def test_bytes_that_are_no_json_object_are_refused_with_the_place(raw: bytes, sa
         parse(raw)
     assert says in caught.value.public
     assert (caught.value.status, caught.value.code) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize("depth", [1, 8, 63, 64])
+def test_a_body_may_nest_as_deep_as_it_is_allowed(depth: int) -> None:
+    raw = b'{"a":' * depth + b"1" + b"}" * depth
+    parse(raw, JsonBounds(depth=depth))
+    with pytest.raises(InvalidRequest, match="levels deep"):
+        parse(raw, JsonBounds(depth=depth - 1))
+
+
+def test_of_a_key_that_is_given_twice_the_last_value_counts() -> None:
+    assert parse(b'{"n": 1, "n": 2}') == {"n": 2}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +91,7 @@ def test_what_every_request_needs_is_asked_for_by_name(
     assert repr(param) in caught.value.public
 
 
-def test_fields_that_we_do_not_know_are_the_replicas_business() -> None:
+def test_what_is_needed_is_all_that_is_looked_at_here() -> None:
     check(CHAT, {"model": "m", "messages": MESSAGES, "top_k": -5, "anything": {"x": 1}})
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.domain.call import Attempt, Call
 from gateway.domain.errors import (
+    ContextLengthExceeded,
     GatewayError,
     LLMError,
     LLMTimeoutError,
@@ -22,11 +23,14 @@ from gateway.domain.ports import Fallback, WireError
 from gateway.domain.retry import Fault, RetryRule
 from gateway.flow.attempt import Attempts
 from gateway.flow.engine import Engine
+from gateway.flow.walk import Means
+from gateway.flow.window import Window
 from gateway.testing.fakes import (
     FakeAnswer,
     FakeClock,
     FakeRouter,
     FakeTelemetry,
+    FakeTokens,
     FakeWire,
     a_call,
     a_replica,
@@ -40,7 +44,12 @@ from gateway.testing.fakes import (
 class House:
     """An engine on fakes, and a record of how long it slept."""
 
-    def __init__(self, answers: list[FakeAnswer | BaseException], router: FakeRouter) -> None:
+    def __init__(
+        self,
+        answers: list[FakeAnswer | BaseException],
+        router: FakeRouter,
+        means: Means | None = None,
+    ) -> None:
         self.clock = FakeClock()
         self.router = router
         self.wire = FakeWire(answers)
@@ -48,7 +57,9 @@ class House:
         timeouts = Timeouts(total=60, first_token=60, idle=60, stream_total=600)
         attempts = Attempts(router, self.wire, self.telemetry, timeouts, self.clock)
         rule = RetryRule(3, (1.0, 2.0, 3.0), jitter=0.0)
-        self.engine = Engine(router, attempts, rule, clock=self.clock, random=lambda: 0.5)
+        self.engine = Engine(
+            router, attempts, rule, clock=self.clock, random=lambda: 0.5, means=means
+        )
         self.made: list[Attempt] = []
 
     async def ask(self, call: Call | None = None) -> bytes:
@@ -153,7 +164,66 @@ async def test_a_prompt_that_is_too_long_gets_openais_code() -> None:
     house = House([failing(400, body)], FakeRouter())
     with pytest.raises(RejectedByReplica) as caught:
         await house.ask()
-    assert caught.value.code == "context_length_exceeded"
+    assert (caught.value.status, caught.value.code) == (413, "context_length_exceeded")
+
+
+class Roomy(FakeTokens):
+    """Windows by model."""
+
+    def __init__(self, **windows: int) -> None:
+        super().__init__()
+        self.windows = windows
+
+    async def ceiling(self, model: str) -> int | None:
+        return self.windows[model]
+
+
+class Longer(FakeRouter):
+    """Has `big` for prompts that are too long for `m`."""
+
+    def fallbacks(self, model: str, fault: Fault) -> tuple[Fallback, ...]:
+        return (Fallback("big"),) if (model, fault) == ("m", Fault.CONTEXT_WINDOW) else ()
+
+
+def too_long_for(**windows: int) -> tuple[Means, Call]:
+    """What an engine needs to know these windows, and a call of 2250 tokens."""
+    call = a_call()
+    call.body["messages"] = [{"role": "user", "content": "x" * 9000}]
+    return Means(window=Window(Roomy(**windows), lambda model: True, FakeClock(1.0))), call
+
+
+async def test_a_prompt_longer_than_the_window_is_refused_before_a_replica_sees_it() -> None:
+    means, call = too_long_for(m=1000)
+    house = House([], FakeRouter(), means)
+    for asked in (house.engine.fit(call), house.ask(call)):
+        with pytest.raises(ContextLengthExceeded) as caught:
+            await asked
+        assert (caught.value.status, caught.value.code) == (413, "context_length_exceeded")
+    assert house.wire.sent == []
+    assert house.made == []
+
+
+async def test_a_prompt_that_is_too_long_goes_to_the_model_with_the_larger_window() -> None:
+    means, call = too_long_for(m=1000, big=9000)
+    house = House([plain("from big")], Longer(a_replica("r0"), a_replica("b0", "big")), means)
+    await house.engine.fit(call)
+    assert b"from big" in await house.ask(call)
+    assert [sent.body["model"] for sent in house.wire.sent] == ["served-big"]
+
+
+async def test_a_prompt_that_no_model_has_room_for_is_refused_by_the_last_ones_window() -> None:
+    means, call = too_long_for(m=1000, big=2000)
+    house = House([], Longer(a_replica("r0"), a_replica("b0", "big")), means)
+    with pytest.raises(ContextLengthExceeded, match="2000 tokens"):
+        await house.ask(call)
+    assert house.wire.sent == []
+
+
+async def test_a_prompt_that_fits_is_sent() -> None:
+    means, call = too_long_for(m=9000)
+    house = House([plain("fits")], FakeRouter(), means)
+    await house.engine.fit(call)
+    assert b"fits" in await house.ask(call)
 
 
 async def test_429_goes_to_another_replica_and_is_never_waited_for(slept: list[float]) -> None:

@@ -10,6 +10,7 @@ import logging
 import socket
 import struct
 import tracemalloc
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import httpx
@@ -179,3 +180,79 @@ async def test_a_client_with_several_requests_in_the_pipe_that_leaves_ends_the_f
             plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         (received,) = await mock.settled()
     assert received.outcome == "client_left"
+
+
+HEADERS = Settings(server={"max_header_bytes": 8192, "max_headers": 20})  # type: ignore[arg-type]
+HEALTH = b"GET /healthz HTTP/1.1\r\nhost: gateway.test\r\n"
+
+
+@pytest.fixture(scope="module")
+def strict() -> Iterator[ServedGateway]:
+    """A gateway that takes 20 headers and 8 KiB of them. Its replica is never asked."""
+    with ServedGateway(fleet_on(["http://127.0.0.1:9/v1"]), HEADERS) as served:
+        yield served
+
+
+def said(gateway: ServedGateway, *pieces: bytes) -> bytes:
+    """All that the gateway says to these bytes, until it closes the connection."""
+    with connect(gateway) as plug:
+        plug.settimeout(10)
+        for piece in pieces:
+            plug.sendall(piece)
+        return b"".join(iter(lambda: plug.recv(65_536), b""))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "setting"),
+    [
+        ([HEALTH + b"x: " + b"a" * 9000], "max_header_bytes"),
+        ([HEALTH + b"x: " + b"a" * 9000 + b"\r\n\r\n"], "max_header_bytes"),
+        ([b"GET /" + b"a" * 9000], "max_header_bytes"),
+        ([HEALTH, *[b"x: " + b"a" * 1000 + b"\r\n"] * 9], "max_header_bytes"),
+        ([HEALTH + b"a: b\r\n" * 20 + b"\r\n"], "max_headers"),
+    ],
+    ids=str.split("endless whole line slow many"),
+)
+def test_too_many_or_too_long_headers_are_a_431_and_the_end(
+    strict: ServedGateway, pieces: list[bytes], setting: str
+) -> None:
+    answer = said(strict, *pieces)
+    head, _, body = answer.rpartition(b"\r\n\r\n")
+    assert b"HTTP/1.1 431 " in head
+    error = json.loads(body)["error"]
+    assert error["code"] == "headers_too_large"
+    assert f"server.{setting}" in error["message"]
+
+
+def test_each_request_of_a_connection_is_measured(strict: ServedGateway) -> None:
+    with connect(strict) as plug:
+        plug.settimeout(10)
+        plug.sendall(HEALTH + b"\r\n")
+        assert plug.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        plug.sendall(HEALTH + b"x: " + b"a" * 9000)
+        assert b"HTTP/1.1 431 " in b"".join(iter(lambda: plug.recv(65_536), b""))
+
+
+def test_a_refusal_never_gets_into_an_answer_that_is_under_way(
+    mock_vllm_factory: MockFleet,
+) -> None:
+    mock = mock_vllm_factory(model="m")
+    mock.script(Behaviour(deltas=("x", "y"), stall_after=1))
+    with ServedGateway(fleet_on([mock.base_url]), HEADERS) as gateway:
+        answer = said(gateway, ASK, HEALTH + b"x: " + b"a" * 20_000)
+    assert b"431" not in answer
+
+
+def test_headers_within_their_bounds_pass_on_one_connection_after_another(
+    strict: ServedGateway,
+) -> None:
+    one = HEALTH + b"x: " + b"a" * 3000 + b"\r\n\r\n"
+    last = HEALTH + b"connection: close\r\n" + b"a: b\r\n" * 17 + b"\r\n"
+    assert said(strict, one, one, one, one + one, last).count(b"HTTP/1.1 200") == 6
+
+
+def test_a_large_body_is_no_header(strict: ServedGateway) -> None:
+    body = {"text": "x" * 100_000}
+    last = HEALTH + b"connection: close\r\n\r\n"
+    answer = said(strict, request("/api/ai/explain", body), request("/api/ai/explain", body), last)
+    assert (answer.count(b"HTTP/1.1 422"), answer.count(b"HTTP/1.1 200")) == (2, 1)
