@@ -1,0 +1,34 @@
+"""LiteLLM itself: the only file that imports it, once the variables that it reads are set.
+
+What others use of it is named in docs/decisions/0002-litellm-chooses.md.
+"""
+
+from __future__ import annotations
+
+import os
+
+# LiteLLM reads these three when it is imported.
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # no download of a price list
+os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # no implicit reading of ./.env
+os.environ.setdefault("LITELLM_LOG", "ERROR")
+
+import litellm
+from litellm import exceptions
+from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
+from litellm.router import Router
+from litellm.router_utils.pre_call_checks.model_rate_limit_check import ModelRateLimitingCheck
+from litellm.types.router import LiteLLM_Params
+from litellm.types.utils import all_litellm_params
+
+# It would print advice to standard output for each error.
+litellm.suppress_debug_info = True
+
+__all__ = [
+    "GLOBAL_LOGGING_WORKER",
+    "LiteLLM_Params",
+    "ModelRateLimitingCheck",
+    "Router",
+    "all_litellm_params",
+    "exceptions",
+    "litellm",
+]
