@@ -54,12 +54,15 @@ class LiteLLMProviders:
         given = {**replica.options, **fields, **_OURS}
         if stream:
             given |= {"stream": True, "stream_options": {"include_usage": True}}
-        call = {CHAT.name: litellm.acompletion, EMBEDDINGS.name: litellm.aembedding}
-        if endpoint.name not in call:
+        if endpoint not in (CHAT, EMBEDDINGS):
             return Told(501)
         self._used = True
         try:
-            answer = await call[endpoint.name](**given)
+            if endpoint is CHAT:
+                # It would look for tools of its proxy's, with packages that are not installed.
+                answer = await litellm.acompletion(**given, _skip_mcp_handler=True)
+            else:
+                answer = await litellm.aembedding(**given)
             if stream:
                 return ProviderStream(answer, replica.upstream_model, self._later)
             return Told(200, plain(answer.model_dump(), replica.upstream_model))
@@ -80,9 +83,12 @@ class LiteLLMProviders:
         await GLOBAL_LOGGING_WORKER.stop()
         kept = litellm.in_memory_llm_clients_cache.cache_dict
         mark = f"-{id(asyncio.get_running_loop())}"
-        for key in [key for key in kept if key.endswith(mark)]:
+        ours = [kept.pop(key) for key in [key for key in kept if key.endswith(mark)]]
+        # One that all loops share: whoever comes next makes a new one.
+        ours.append(vars(litellm).pop("module_level_aclient", None))
+        for client in filter(None, ours):
             with suppress(Exception):  # a marked edge: it is of no use any more
-                await kept.pop(key).close()
+                await client.close()
 
 
 class Told:

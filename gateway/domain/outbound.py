@@ -64,7 +64,15 @@ def outbound(endpoint: Endpoint, body: Mapping[str, Any]) -> Outbound:
         if body.get("continue_final_message") is True and _role(messages[-1:]) == "assistant":
             messages = messages[:-1]
         fields["messages"] = [_message(one) for one in messages]
+    tools = fields.get("tools") or ()
+    if not isinstance(tools, list | tuple) or not all(map(_is_function, tools)):
+        raise NotOutbound("This model takes tools of type function only.")
     return Outbound(fields, tuple(dropped[:_MOST_NAMED]))
+
+
+def _is_function(tool: object) -> bool:
+    """Not those that a provider runs itself, which may reach out to anywhere."""
+    return isinstance(tool, dict) and tool.get("type") == "function"
 
 
 def _role(messages: list[Any]) -> object:

@@ -28,7 +28,7 @@ PATH = "/v1/chat/completions"
 MESSAGES = [{"role": "user", "content": "hi"}]
 QUICK = Settings(
     retries={"limit": 1, "backoff_s": (0.01,)},  # type: ignore[arg-type]
-    timeouts={"first_token_s": 2, "total_s": 3, "idle_s": 0.3},  # type: ignore[arg-type]
+    timeouts={"first_token_s": 0.6, "total_s": 5, "idle_s": 0.3},  # type: ignore[arg-type]
 )
 PATIENT = Settings(retries={"limit": 0})  # type: ignore[arg-type]
 MODELS = {"claude": "anthropic/claude-sonnet-4-5", "llama": "ollama_chat/llama3"}
@@ -224,10 +224,12 @@ def test_an_endpoint_that_it_does_not_have_is_a_clear_400(
     assert answer.json()["error"]["code"] == "unsupported_by_model"
 
 
-def test_the_record_says_that_a_translation_was_made(open_house: Open) -> None:
+async def test_the_record_says_that_a_translation_was_made(open_house: Open) -> None:
     house = open_house()
-    answer = house.ask("claude", top_k=5)
-    record = house.http.get(f"/requests/{answer.headers['x-request-id']}").json()
+    house.http.headers["x-request-id"] = "told"
+    house.ask("claude", top_k=5)
+    await eventually(lambda: house.http.get("/requests/told").status_code == 200)
+    (record,) = house.http.get("/requests/told").json()["data"]
     (note,) = [one for one in record["decisions"] if one["kind"] == "translated"]
     assert (note["replica"], note["provider"]) == ("claude", "anthropic")
     assert note["dropped"] == ["top_k"]
@@ -346,8 +348,40 @@ def read_until(plug: socket.socket, wanted: bytes) -> None:
         seen += plug.recv(1 << 16)
 
 
-def test_providers_are_ready_without_being_probed(open_house: Open) -> None:
+def test_providers_are_healthy_without_being_probed(open_house: Open) -> None:
     house = open_house()
-    states = house.http.get("/readyz").json()
-    assert house.provider.asked == []
-    assert '"claude"' in json.dumps(states) or "healthy" in json.dumps(states)
+    down(house)
+    house.ask()
+    asked = len(house.provider.asked)
+    page = house.http.get("/readyz").text
+    assert page.count("healthy") >= 3, page
+    assert len(house.provider.asked) == asked
+
+
+# ---- In one model with a vLLM --------------------------------------------------------------------
+
+
+@pytest.fixture
+def mixed(mock_vllm_factory: MockFleet) -> Iterator[House]:
+    with ProviderServer() as provider:
+        mock = mock_vllm_factory(model="m")
+        first = {"model": "hosted_vllm/m", "api_base": mock.base_url, "order": 1}
+        second = {"model": MODELS["claude"], "api_base": provider.url, "api_key": KEY, "order": 2}
+        models = (Deployment("m", "r0", first), Deployment("m", "claude", second))
+        fleet = Fleet("file", LiteLLMConfig(models, {"disable_cooldowns": True}, {}, "test"))
+        with ServedGateway(fleet, QUICK) as gateway:
+            house = House(gateway, mock, provider)
+            yield house
+            house.http.close()
+
+
+def test_the_provider_takes_a_request_that_vllm_failed_before_any_text(mixed: House) -> None:
+    down(mixed)
+    assert text_of(mixed.ask(stream=True)) == "Hello you"
+
+
+def test_the_provider_is_not_asked_to_continue_what_vllm_began(mixed: House) -> None:
+    mixed.mock.script(Behaviour(text="one two three", reset_after=2), Behaviour(status=500))
+    answer = mixed.ask(stream=True)
+    assert "event: error" in answer.text
+    assert mixed.provider.asked == []
