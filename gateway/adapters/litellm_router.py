@@ -22,6 +22,7 @@ from gateway.adapters.litellm_sdk import (
     all_litellm_params,
     exceptions,
     litellm,
+    window_of,
 )
 from gateway.adapters.replica_states import ReplicaStates
 from gateway.domain.affinity import AffinityRule
@@ -90,7 +91,7 @@ class LiteLLMRouter:
         self.close()
         self._router = fresh
         self._hooks = [(hook, one) for hook, one in _hooks() if id(one) not in before]
-        self._known = Deployments(fresh.model_list, fresh.model_group_alias, _ABOUT, _window)
+        self._known = Deployments(fresh.model_list, fresh.model_group_alias, _ABOUT, window_of)
         self._strategies = Strategies(router_kwargs)
         self._loggers = [x for name in _LOGGERS if (x := getattr(fresh, name, None)) is not None]
         checks = [
@@ -262,17 +263,6 @@ class LiteLLMRouter:
 def _hooks() -> list[tuple[list[Any], Any]]:
     """What is registered in LiteLLM's lists that its Router's `discard` forgets, with the list."""
     return [(hook, one) for hook in (litellm.callbacks, litellm.input_callback) for one in hook]
-
-
-def _window(params: Mapping[str, Any]) -> int | None:
-    """The tokens that a provider's model takes, where LiteLLM's list has it."""
-    try:
-        facts = litellm.get_model_info(params["model"], params.get("custom_llm_provider"))
-    # Marked edge: it says by plain exceptions that it does not know the model.
-    except Exception:
-        return None
-    window = facts.get("max_input_tokens")
-    return window if isinstance(window, int) else None
 
 
 def _response(usage: Usage | None) -> Any:

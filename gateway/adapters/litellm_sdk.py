@@ -6,6 +6,8 @@ What others use of it is named in docs/decisions/0002-litellm-chooses.md.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 # LiteLLM reads these three when it is imported.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # no download of a price list
@@ -20,6 +22,8 @@ from litellm.router_utils.pre_call_checks.model_rate_limit_check import ModelRat
 from litellm.types.router import LiteLLM_Params
 from litellm.types.utils import all_litellm_params
 
+from gateway.adapters.litellm_schema import provider_of
+
 # It would print advice to standard output for each error.
 litellm.suppress_debug_info = True
 
@@ -31,4 +35,17 @@ __all__ = [
     "all_litellm_params",
     "exceptions",
     "litellm",
+    "window_of",
 ]
+
+
+def window_of(params: Mapping[str, Any]) -> int | None:
+    """The tokens that the model of these litellm_params takes, where LiteLLM's list has it."""
+    # Not get_model_info, which asks the network for the models of some providers.
+    provider, name = provider_of(params["model"], params.get("custom_llm_provider"))
+    for key in (f"{provider}/{name}", name):
+        facts = litellm.model_cost.get(key) or {}
+        window = facts.get("max_input_tokens")
+        if str(facts.get("litellm_provider")).startswith(provider) and isinstance(window, int):
+            return window
+    return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -51,11 +53,11 @@ async def test_it_asks_once_and_listens_to_no_callback(
     heard: list[object] = []
 
     class Listener(litellm.integrations.custom_logger.CustomLogger):  # type: ignore[misc]
-        async def async_log_success_event(self, *args: Any) -> None:
-            heard.append(args)
+        async def async_log_success_event(self, *args: Any, **more: Any) -> None:
+            heard.append("success")
 
-        async def async_log_failure_event(self, *args: Any) -> None:
-            heard.append(args)
+        async def async_log_failure_event(self, *args: Any, **more: Any) -> None:
+            heard.append("failure")
 
     before = list(litellm.callbacks)
     litellm.callbacks.append(Listener())
@@ -72,6 +74,23 @@ async def test_it_asks_once_and_listens_to_no_callback(
     finally:
         litellm.callbacks[:] = before
     assert heard == []
+
+
+@pytest.mark.parametrize("model", ["anthropic/claude-sonnet-4-5", "ollama_chat/llama3"])
+async def test_a_stream_that_is_closed_while_nobody_reads_leaves_at_once(
+    server: ProviderServer, providers: LiteLLMProviders, model: str
+) -> None:
+    server.plan = Plan(ends="stall")
+    answer = await providers.ask(replica(server, model), CHAT, FIELDS, stream=True)
+    chunks = answer.chunks()
+    assert await anext(chunks)
+    began = time.monotonic()
+    answer.close()
+    answer.close()
+    assert await asyncio.to_thread(server.asked[0].left.wait, 10)
+    assert time.monotonic() - began < 2, "before anybody collects garbage"
+    with pytest.raises(WireError):
+        await anext(chunks)
 
 
 async def test_an_endpoint_that_is_missing_is_501(

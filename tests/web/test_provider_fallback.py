@@ -361,27 +361,56 @@ def test_providers_are_healthy_without_being_probed(open_house: Open) -> None:
 # ---- In one model with a vLLM --------------------------------------------------------------------
 
 
-@pytest.fixture
-def mixed(mock_vllm_factory: MockFleet) -> Iterator[House]:
-    with ProviderServer() as provider:
-        mock = mock_vllm_factory(model="m")
-        first = {"model": "hosted_vllm/m", "api_base": mock.base_url, "order": 1}
-        second = {"model": MODELS["claude"], "api_base": provider.url, "api_key": KEY, "order": 2}
-        models = (Deployment("m", "r0", first), Deployment("m", "claude", second))
-        fleet = Fleet("file", LiteLLMConfig(models, {"disable_cooldowns": True}, {}, "test"))
-        with ServedGateway(fleet, QUICK) as gateway:
-            house = House(gateway, mock, provider)
-            yield house
-            house.http.close()
+class Mixed:
+    """One model, `m`, on a provider and as many vLLMs as are asked for, tried in this order."""
+
+    def __init__(self, make: MockFleet, *order: str) -> None:
+        self.make, self.order = make, order
+        self.mocks: list[MockVLLM] = []
+
+    def __enter__(self) -> Mixed:
+        self.provider = ProviderServer().__enter__()
+        models = []
+        for at, name in enumerate(self.order):
+            if name == "claude":
+                given = {"model": MODELS[name], "api_base": self.provider.url, "api_key": KEY}
+            else:
+                self.mocks.append(self.make(model="m"))
+                given = {"model": "hosted_vllm/m", "api_base": self.mocks[-1].base_url}
+            models.append(Deployment("m", name, {**given, "order": at + 1}))
+        fleet = Fleet("file", LiteLLMConfig(tuple(models), {"disable_cooldowns": True}, {}, "t"))
+        self.gateway = ServedGateway(fleet, QUICK).__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.gateway.__exit__(None, None, None)
+        self.provider.__exit__(None, None, None)
+
+    def stream(self) -> httpx.Response:
+        return httpx.post(self.gateway.url + PATH, json=chat(), timeout=30)
 
 
-def test_the_provider_takes_a_request_that_vllm_failed_before_any_text(mixed: House) -> None:
-    down(mixed)
-    assert text_of(mixed.ask(stream=True)) == "Hello you"
+def test_a_provider_takes_what_vllm_failed_before_any_text(mock_vllm_factory: MockFleet) -> None:
+    with Mixed(mock_vllm_factory, "r0", "claude") as house:
+        house.mocks[0].script(Behaviour(status=500))
+        assert text_of(house.stream()) == "Hello you"
 
 
-def test_the_provider_is_not_asked_to_continue_what_vllm_began(mixed: House) -> None:
-    mixed.mock.script(Behaviour(text="one two three", reset_after=2), Behaviour(status=500))
-    answer = mixed.ask(stream=True)
-    assert "event: error" in answer.text
-    assert mixed.provider.asked == []
+def test_what_vllm_began_goes_past_the_provider_to_the_next_vllm(
+    mock_vllm_factory: MockFleet,
+) -> None:
+    with Mixed(mock_vllm_factory, "r0", "claude", "r2") as house:
+        first, second = house.mocks
+        first.script(Behaviour(text="one two three", reset_after=2))
+        second.script(Behaviour(text="one two three"))
+        answer = house.stream()
+        assert data(answer)[-1] == "[DONE]"
+        assert house.provider.asked == []
+        assert len(second.requests(PATH)) == 1
+
+
+def test_what_a_provider_began_nobody_continues(mock_vllm_factory: MockFleet) -> None:
+    with Mixed(mock_vllm_factory, "claude", "r1") as house:
+        house.provider.plan = Plan(ends="cut")
+        assert "event: error" in house.stream().text
+        assert house.mocks[0].requests(PATH) == []
