@@ -97,6 +97,7 @@ class Gateway:
 
     def __init__(self, settings: Settings, fleet: Fleet) -> None:
         # Imported here because LiteLLM takes seconds to import, and `gateway check` needs none.
+        from gateway.adapters.litellm_provider import LiteLLMProviders
         from gateway.adapters.litellm_router import LiteLLMRouter
 
         plan = plan_of(settings, fleet)
@@ -116,6 +117,7 @@ class Gateway:
         )
         self._names = Resolver()
         self._wire = AiohttpWire(connect=settings.timeouts.connect_s)
+        self._providers = LiteLLMProviders()
         self._health = Health(
             self.router,
             self.states,
@@ -166,7 +168,9 @@ class Gateway:
     ) -> Pipeline:
         clock, retries = time.monotonic, plan.settings.retries
         rule = RetryRule(retry_limit(plan.fleet, retries.limit), retries.backoff_s, retries.jitter)
-        attempts = Attempts(self.router, self._wire, self.telemetry, timeouts, clock)
+        attempts = Attempts(
+            self.router, self._wire, self.telemetry, timeouts, clock, self._providers
+        )
         return Pipeline(
             identify,
             Guard(plan.chain, on_verdict=self.telemetry.verdict, clock=clock),
@@ -206,6 +210,7 @@ class Gateway:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.telemetry.aclose)
             await stack.enter_async_context(self._wire)
+            stack.push_async_callback(self._providers.close)
             stack.callback(self.router.close)
             if self.house.fleet.config is not None:
                 self.router.load(self.house.fleet.config.as_router_kwargs())

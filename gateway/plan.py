@@ -246,6 +246,11 @@ def _about_fleet(fleet: Fleet) -> list[str]:
     names = dict.fromkeys(deployment.model_name for deployment in fleet.config.model_list)
     count = len(fleet.config.model_list)
     lines = [f"models: {len(names)} ({', '.join(names)}) on {count} replica(s)"]
+    gone = {
+        f"{one.model_name} to {one.provider}" for one in fleet.config.model_list if one.translated
+    }
+    if gone:
+        lines.append(f"requests leave this house for: {', '.join(sorted(gone))}")
     if fleet.config.ignored:
         lines.append(f"without effect here: {', '.join(fleet.config.ignored)}")
     return lines

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from gateway.adapters.litellm_reader import Item, Reader
-from gateway.adapters.litellm_schema import provider_of
+from gateway.adapters.litellm_schema import OPENAI_WIRE, provider_of
 from gateway.settings.paths import read_document
 
 Source = Literal["file", "upstream", "embedded"]
@@ -22,7 +22,8 @@ Source = Literal["file", "upstream", "embedded"]
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """One replica as the file writes it, with variables resolved. `params` is its litellm_params
-    (it holds the key), `info` its model_info; `id` is model_info.id, or host:port/model_name."""
+    (it holds the key), `info` its model_info; `id` is model_info.id, or host:port/model_name,
+    or provider/model_name."""
 
     model_name: str
     id: str
@@ -34,6 +35,11 @@ class Deployment:
     def provider(self) -> str:
         """LiteLLM's name for the kind of server: hosted_vllm …"""
         return provider_of(self.params["model"], self.params.get("custom_llm_provider"))[0]
+
+    @property
+    def translated(self) -> bool:
+        """Whether it speaks another API than OpenAI's: what is asked leaves for its provider."""
+        return self.provider not in OPENAI_WIRE
 
     @property
     def upstream_model(self) -> str:
@@ -135,7 +141,7 @@ def _deployments(items: Sequence[Item], settings: Mapping[str, Any]) -> tuple[De
         for name, wide in _INHERITED.items():
             if wide in settings:
                 params.setdefault(name, settings[wide])
-        key = item.info.get("id") or _free(f"{_host(params['api_base'])}/{item.model_name}", taken)
+        key = item.info.get("id") or _free(f"{_place(params)}/{item.model_name}", taken)
         taken.add(key)
         found.append(Deployment(item.model_name, key, params, item.info, item.line))
     return tuple(found)
@@ -145,6 +151,12 @@ def _free(name: str, taken: Collection[str]) -> str:
     """`name`, or the first of name-2, name-3 … that nobody has."""
     later = (f"{name}-{number}" for number in count(2))
     return next(one for one in chain((name,), later) if one not in taken)
+
+
+def _place(params: Mapping[str, Any]) -> str:
+    """Where a replica is: host:port, or the provider."""
+    provider = provider_of(params["model"], params.get("custom_llm_provider"))[0]
+    return _host(params["api_base"]) if provider in OPENAI_WIRE else provider
 
 
 def _host(url: str) -> str:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
-from gateway.adapters.litellm_schema import provider_of
+from gateway.adapters.litellm_schema import OPENAI_WIRE, provider_of
 from gateway.domain.ports import Replica
 
 # About the deployment, and in neither of LiteLLM's own lists of such fields.
 _NOT_OF_THE_BODY: Final = frozenset(
     {"base_url", "extra_body", "extra_headers", "messages", "input", "prompt", "stream"}
+)
+# About choosing a deployment, and nothing that LiteLLM needs to ask a provider.
+_OF_THE_ROUTER: Final = frozenset(
+    {
+        *("order", "rpm", "tpm", "weight", "tags", "max_parallel_requests", "cooldown_time"),
+        *("timeout", "stream_timeout", "num_retries", "max_retries", "stream"),
+    }
 )
 # The strategy that is ours, and what LiteLLM is told instead.
 _OURS: Final = "prefix_affinity"
@@ -23,7 +30,8 @@ class Deployments:
     """The deployments of one configuration, by the names that they go by. Immutable.
 
     `model_list` is as LiteLLM's Router keeps it, each item with an id; `about` names the
-    litellm_params that are no part of a request's body.
+    litellm_params that are no part of a request's body; `window` knows the context windows of
+    providers' models, by their litellm_params.
     """
 
     def __init__(
@@ -31,9 +39,13 @@ class Deployments:
         model_list: Sequence[Mapping[str, Any]] = (),
         aliases: Mapping[str, Any] | None = None,
         about: Collection[str] = (),
+        window: Callable[[Mapping[str, Any]], int | None] = lambda params: None,
     ) -> None:
         self.items = {item["model_info"]["id"]: item for item in model_list}
-        self.by_id = {key: replica_of(item, about) for key, item in self.items.items()}
+        self.by_id = {
+            key: replica_of(item, about) if on_our_wire(item) else provided(item, window)
+            for key, item in self.items.items()
+        }
         groups: dict[str, list[Replica]] = {}
         for replica in self.by_id.values():
             groups.setdefault(replica.model, []).append(replica)
@@ -150,6 +162,31 @@ def replica_of(item: Mapping[str, Any], about: Collection[str]) -> Replica:
         timeout=_seconds(params.get("timeout")),
         stream_timeout=_seconds(params.get("stream_timeout")),
         max_parallel=params.get("max_parallel_requests"),
+    )
+
+
+def on_our_wire(item: Mapping[str, Any]) -> bool:
+    """Whether it speaks OpenAI's API, so that nobody needs to translate."""
+    params = item["litellm_params"]
+    return provider_of(params["model"], params.get("custom_llm_provider"))[0] in OPENAI_WIRE
+
+
+def provided(item: Mapping[str, Any], window: Callable[[Mapping[str, Any]], int | None]) -> Replica:
+    """The replica that an item of model_list describes, where LiteLLM translates."""
+    params = item["litellm_params"]
+    provider, upstream = provider_of(params["model"], params.get("custom_llm_provider"))
+    told = item["model_info"].get("max_input_tokens")
+    return Replica(
+        id=item["model_info"]["id"],
+        model=item["model_name"],
+        upstream_model=upstream,
+        base_url="",
+        timeout=_seconds(params.get("timeout")),
+        stream_timeout=_seconds(params.get("stream_timeout")),
+        max_parallel=params.get("max_parallel_requests"),
+        provider=provider,
+        options={k: v for k, v in params.items() if v is not None and k not in _OF_THE_ROUTER},
+        window=told if isinstance(told, int) else window(params),
     )
 
 

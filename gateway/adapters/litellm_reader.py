@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from gateway.adapters import litellm_schema as schema
+from gateway.adapters.provider_names import PROVIDERS
 from gateway.domain.document import ConfigError, Document, Problem, did_you_mean
 from gateway.settings.explanation import explain
 
@@ -193,7 +194,7 @@ class Reader:
     # Sense
 
     def _check_replica(self, params: Mapping[str, Any], path: Steps) -> None:
-        """A replica that our wire can reach: a provider that speaks OpenAI's API, an address."""
+        """A replica that can be reached: by our wire, which needs an address, or by LiteLLM."""
         if params.get("litellm_credential_name"):
             fix = "write api_base and api_key here"
             where = (*path, "litellm_credential_name")
@@ -202,10 +203,10 @@ class Reader:
         if not isinstance(model, str) or not model or model.startswith(_ENVIRON):
             return
         provider, name = schema.provider_of(model, custom if isinstance(custom, str) else None)
-        if provider not in schema.OPENAI_WIRE or not name:
+        if provider not in schema.OPENAI_WIRE | PROVIDERS or not name:
             where = (*path, "custom_llm_provider" if custom else "model")
             self._add(where, _provider_message(provider, model), _provider_fix(provider, model))
-        elif not params.get("api_base"):
+        elif provider in schema.OPENAI_WIRE and not params.get("api_base"):
             fix = schema.FIXES["api_base"]
             self._add((*path, "api_base"), f"no api_base for {model!r}", f"add {fix}")
 
@@ -272,18 +273,17 @@ def _names(rows: Any) -> set[str]:
 def _provider_message(provider: str, model: str) -> str:
     if not provider:
         return f"the model {model!r} names no provider"
-    if provider in schema.OPENAI_WIRE:
+    if provider in schema.OPENAI_WIRE | PROVIDERS:
         return f"the model {model!r} names a provider alone"
-    return (
-        f"the provider {provider!r} is carried in a later version; this one carries "
-        "servers that speak OpenAI's API"
-    )
+    return f"the provider {provider!r} is none that LiteLLM knows"
 
 
 def _provider_fix(provider: str, model: str) -> str:
     if provider in schema.OPENAI_WIRE:
         return schema.FIXES["model"]
-    meant = did_you_mean(provider, schema.OPENAI_WIRE)
+    if provider in PROVIDERS:
+        return f"model: {provider}/NAME, with the provider's own name of the model"
+    meant = did_you_mean(provider, schema.OPENAI_WIRE | PROVIDERS)
     if meant.startswith("did"):
         return meant
     return f"for a vLLM server that serves {model!r}: model: hosted_vllm/{model}"

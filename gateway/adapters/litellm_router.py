@@ -1,35 +1,29 @@
 """LiteLLM's Router behind our port: it chooses replicas, cools them down, knows fallbacks.
 
-The only file that imports LiteLLM. Its public-named Router members used here are listed in
-docs/decisions/0002-litellm-chooses.md; tests/adapters/test_litellm_router.py holds each to what
-we rely on.
+Its public-named Router members used here are listed in docs/decisions/0002-litellm-chooses.md;
+tests/adapters/test_litellm_router.py holds each to what we rely on.
 """
 
 from __future__ import annotations
-
-import os
-
-# LiteLLM reads these three when it is imported.
-os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # no download of a price list
-os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # no implicit reading of ./.env
-os.environ.setdefault("LITELLM_LOG", "ERROR")
 
 import math
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import litellm
-from litellm import exceptions
-from litellm.router import Router
-from litellm.router_utils.pre_call_checks.model_rate_limit_check import ModelRateLimitingCheck
-from litellm.types.router import LiteLLM_Params
-from litellm.types.utils import all_litellm_params
-
 from gateway.adapters.choice import OWN, Choice
 from gateway.adapters.litellm_deployments import Deployments, Strategies, for_litellm
 from gateway.adapters.litellm_fallbacks import fallbacks_of
 from gateway.adapters.litellm_rotation import Rotation
+from gateway.adapters.litellm_sdk import (
+    LiteLLM_Params,
+    ModelRateLimitingCheck,
+    Router,
+    all_litellm_params,
+    exceptions,
+    litellm,
+    window_of,
+)
 from gateway.adapters.replica_states import ReplicaStates
 from gateway.domain.affinity import AffinityRule
 from gateway.domain.call import Call, Usage
@@ -97,7 +91,7 @@ class LiteLLMRouter:
         self.close()
         self._router = fresh
         self._hooks = [(hook, one) for hook, one in _hooks() if id(one) not in before]
-        self._known = Deployments(fresh.model_list, fresh.model_group_alias, _ABOUT)
+        self._known = Deployments(fresh.model_list, fresh.model_group_alias, _ABOUT, window_of)
         self._strategies = Strategies(router_kwargs)
         self._loggers = [x for name in _LOGGERS if (x := getattr(fresh, name, None)) is not None]
         checks = [

@@ -149,7 +149,7 @@ class AttemptTrace:
     __slots__ = ("_span", "address")
 
     def __init__(self, tracer: Tracer, inference: Span, replica: Replica, number: int) -> None:
-        self.address = _address(replica.base_url)
+        self.address = _address(replica)
         attributes: genai.Attributes = {"http.request.method": "POST", **self.address}
         attributes["gw.replica"] = genai.short(replica.id)
         if number > 1:
@@ -176,8 +176,10 @@ class AttemptTrace:
             span.end()
 
 
-def _address(base_url: str) -> genai.Attributes:
-    parts = urlsplit(base_url)
+def _address(replica: Replica) -> genai.Attributes:
+    if replica.provider:  # LiteLLM knows the address
+        return {"gen_ai.provider.name": genai.short(replica.provider)}
+    parts = urlsplit(replica.base_url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return {"server.address": parts.hostname or "", "server.port": port}
 

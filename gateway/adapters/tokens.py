@@ -179,6 +179,8 @@ class ReplicaTokens:
     async def _known(self, replica: Replica) -> Facts:
         """What the replica says of itself, at most a minute old. Never raises: a replica that
         cannot be asked is SILENT for some seconds."""
+        if replica.provider:
+            return Facts(Dialect.SILENT, replica.window)
         key = _id(replica)
         async with self._asking[key]:
             until, facts = self._facts.get(key, (-math.inf, None))

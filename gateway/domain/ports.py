@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gateway.domain.call import Attempt, Call, Outcome, PromptRef, Reply, Usage
+from gateway.domain.endpoints import Endpoint
 from gateway.domain.metrics import Metric
 from gateway.domain.retry import Fault
 
@@ -17,7 +18,9 @@ class Replica:
     """One deployment of a model behind an OpenAI-compatible base URL (…/v1).
 
     `params` are body fields that the operator fixed for it (temperature, extra_body …).
-    Timeouts in seconds, None where the gateway's own hold.
+    Timeouts in seconds, None where the gateway's own hold. With a `provider` (anthropic …) it
+    speaks another API: it has no base URL, `options` are what LiteLLM needs to ask it, with its
+    keys, and `window` is its context window in tokens, None where nobody knows.
     """
 
     id: str
@@ -30,6 +33,9 @@ class Replica:
     timeout: float | None = None
     stream_timeout: float | None = None
     max_parallel: int | None = None
+    provider: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    window: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,18 @@ class Wire(Protocol):
     ) -> WireResponse:
         """Send and wait for the headers. WireError when that fails. No deadline of its own but
         for connecting: callers set theirs around it."""
+        ...
+
+
+class Providers(Protocol):
+    """Asks replicas that have a provider, in that one's own words."""
+
+    async def ask(
+        self, replica: Replica, endpoint: Endpoint, fields: Mapping[str, Any], *, stream: bool
+    ) -> WireResponse:
+        """As Wire.send: the answer in OpenAI's shape, on a stream with its usage at the end and
+        `[DONE]` only after a finish_reason that the provider gave. 501 for an endpoint that it
+        does not have."""
         ...
 
 

@@ -14,7 +14,16 @@ import orjson
 from gateway.domain.call import Call, Reply, Usage
 from gateway.domain.graft import Graft, Unjoinable
 from gateway.domain.limits import Timeouts
-from gateway.domain.ports import Replica, Router, Telemetry, Wire, WireError, WireResponse
+from gateway.domain.outbound import NotOutbound, goes_out, outbound
+from gateway.domain.ports import (
+    Providers,
+    Replica,
+    Router,
+    Telemetry,
+    Wire,
+    WireError,
+    WireResponse,
+)
 from gateway.domain.retry import Fault, fault_of, retry_after_seconds
 from gateway.domain.sse import EventTooLarge, StreamWatch
 from gateway.flow.lease import Lease, Opened
@@ -67,12 +76,14 @@ class Attempts:
         telemetry: Telemetry,
         timeouts: Timeouts,
         clock: Callable[[], float],
+        providers: Providers | None = None,
     ) -> None:
         self._router = router
         self._wire = wire
         self.telemetry = telemetry
         self._timeouts = timeouts
         self._clock = clock
+        self._providers = providers
 
     async def make(
         self,
@@ -128,15 +139,33 @@ class Attempts:
 
     async def _exchange(self, lease: Lease, ask: Ask, number: int) -> Opened:
         call, replica = lease.call, lease.replica
-        url = f"{replica.base_url}/{call.endpoint.upstream}"
-        headers, body = self._headers(call, lease, number), upstream_body(call, replica, ask)
-        response = await self._wire.send("POST", url, headers=headers, body=body)
+        if replica.provider:
+            response = await self._translated(lease, ask)
+        else:
+            url = f"{replica.base_url}/{call.endpoint.upstream}"
+            headers, body = self._headers(call, lease, number), upstream_body(call, replica, ask)
+            response = await self._wire.send("POST", url, headers=headers, body=body)
         lease.response = response
         if (fault := fault_of(response.status, b"")) is not None:
             raise await self._refused(response, fault)
         if call.stream:
             return await self._open_stream(lease, response, ask)
         return await self._read_plain(lease, response)
+
+    async def _translated(self, lease: Lease, ask: Ask) -> WireResponse:
+        """Ask a provider, with what of the request may go there."""
+        call, replica = lease.call, lease.replica
+        if self._providers is None or ask.reshape is not None or not goes_out(call.endpoint):
+            raise AttemptFailed(Fault.UNSUPPORTED, f"not for {replica.provider}")
+        try:
+            going = outbound(call.endpoint, ask.body)
+        except NotOutbound as error:
+            told = orjson.dumps({"error": {"message": str(error)}})
+            raise AttemptFailed(Fault.REJECTED, str(error), status=400, body=told) from None
+        call.note(
+            "translated", replica=replica.id, provider=replica.provider, dropped=going.dropped
+        )
+        return await self._providers.ask(replica, call.endpoint, going.fields, stream=call.stream)
 
     def _headers(self, call: Call, lease: Lease, number: int) -> dict[str, str]:
         headers = {

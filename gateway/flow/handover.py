@@ -85,6 +85,8 @@ class Handover:
             return ""
         if delivered.beyond or delivered.finished:
             return delivered.beyond or "a finished choice"
+        if lease.replica.provider:
+            return "a provider's answer"
         return obstacle(lease.call.endpoint, {**lease.replica.params, **self._body})
 
     async def _plan(self, opened: Opened) -> _Plan:
@@ -117,14 +119,14 @@ class Handover:
         whole = opening(endpoint, merged, plan.sent) if plan.sent else ""
 
         def reshape(body: dict[str, Any]) -> dict[str, Any]:
-            return continued(endpoint, body, plan.sent, plan.tokens) if plan.sent else body
+            return continued(endpoint, body, plan.sent, plan.tokens)
 
         def graft() -> Graft:
             seam = Seam(whole, plan.trailing)
             told = (delivered.identity, delivered.roles, seam)
             return Graft(*told, tokens=plan.tokens, strict=bool(plan.sent))
 
-        ask = Ask(self._body, lease.call.deadline, reshape, graft)
+        ask = Ask(self._body, lease.call.deadline, reshape if plan.sent else None, graft)
         failed = AttemptFailed(fault, str(broken))
         try:
             fresh = await self._walk.again(ask, failed, lease.replica)

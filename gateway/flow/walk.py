@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 
 from gateway.domain.call import Attempt, Call
 from gateway.domain.metrics import HEDGES, RETRIES_DENIED
@@ -67,6 +68,11 @@ class Walk:
         first attempt: going on costs less than the answer that would be lost."""
         self._failed(replica, failed)
         self.last = replica
+        if ask.reshape is not None:
+            # A provider may refuse to go on with a begun answer, or begin it anew.
+            barred = [one.id for one in self._gear.router.replicas(self.model) if one.provider]
+            self._tried.update(barred)
+            self._rests.update(dict.fromkeys(barred, inf))
         return await self._go(ask, failed)
 
     async def _go(self, ask: Ask, failed: AttemptFailed | None) -> Opened:

@@ -133,9 +133,9 @@ def test_the_example_of_the_shipped_file_works_when_it_is_uncommented(tmp_path: 
     file = tmp_path / "litellm_config.yaml"
     file.write_text("\n".join(example), encoding="utf-8")
 
-    config = read(file, {"VLLM_API_KEY": "sk-up"})
+    config = read(file, {"VLLM_API_KEY": "sk-up", "ANTHROPIC_API_KEY": "sk-ant"})
 
-    assert [one.id for one in config.model_list] == ["gpu-1", "gpu-2", "gpu-3"]
+    assert [one.id for one in config.model_list] == ["gpu-1", "gpu-2", "gpu-3", "anthropic/claude"]
     assert config.router_settings["model_group_alias"] == {"gpt-4o": "qwen-coder"}
     assert config.model_list[0].params["timeout"] == 60
 
@@ -238,3 +238,20 @@ async def test_litellms_router_takes_the_one_vllm(router: LiteLLMRouter) -> None
 
     assert router.models() == ("a", "b")
     assert [one.id for one in router.replicas("b")] == ["gpu:8000/b"]
+
+
+def test_providers_need_no_address_and_are_known_by_their_name(tmp_path: Path) -> None:
+    path = tmp_path / "litellm_config.yaml"
+    path.write_text(
+        "model_list:\n"
+        "  - {model_name: c, litellm_params: {model: anthropic/claude, api_key: os.environ/K}}\n"
+        "  - {model_name: c, litellm_params: {model: vertex_ai/g, vertex_project: p}}\n"
+        "  - {model_name: d, litellm_params: {model: hosted_vllm/m, api_base: 'http://g:1/v1'}}\n"
+        "router_settings: {default_fallbacks: [c]}\n"
+    )
+    first, second, third = read(path, {"K": "sk-up"}).model_list
+    assert (first.id, second.id, third.id) == ("anthropic/c", "vertex_ai/c", "g:1/d")
+    assert (first.translated, third.translated) == (True, False)
+    assert first.params["api_key"] == "sk-up"
+    assert second.params["vertex_project"] == "p"
+    assert "sk-up" not in repr(first)

@@ -75,10 +75,22 @@ def with_router(settings: str) -> str:
             "api_base: http://HOST:8000/v1",
         ),
         (
-            "model_list:\n  - {model_name: a, litellm_params: {model: anthropic/claude}}\n",
+            "model_list:\n  - {model_name: a, litellm_params: {model: antropic/claude}}\n",
             2,
-            "the provider 'anthropic' is carried in a later version",
-            "hosted_vllm/anthropic/claude",
+            "the provider 'antropic' is none that LiteLLM knows",
+            "did you mean 'anthropic'?",
+        ),
+        (
+            "model_list:\n  - {model_name: a, litellm_params: {model: Qwen/Qwen3}}\n",
+            2,
+            "the provider 'Qwen' is none that LiteLLM knows",
+            "hosted_vllm/Qwen/Qwen3",
+        ),
+        (
+            "model_list:\n  - {model_name: a, litellm_params: {model: anthropic/}}\n",
+            2,
+            "names a provider alone",
+            "anthropic/NAME",
         ),
         (
             "model_list:\n  - {model_name: a, litellm_params: {model: hosted_vlm/m}}\n",
@@ -100,10 +112,10 @@ def with_router(settings: str) -> str:
         ),
         (
             "model_list:\n  - model_name: a\n    litellm_params:\n      model: m\n"
-            "      custom_llm_provider: bedrock\n",
+            "      custom_llm_provider: bedrok\n",
             5,
-            "the provider 'bedrock'",
-            "hosted_vllm/m",
+            "the provider 'bedrok'",
+            "did you mean 'bedrock'?",
         ),
         (
             "model_list:\n  - model_name: a\n    litellm_params:\n      model: hosted_vllm/m\n"

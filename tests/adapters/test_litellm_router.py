@@ -128,14 +128,17 @@ def test_the_import_asks_the_network_nothing_and_reads_no_dotenv(tmp_path: Path)
 def used() -> set[str]:
     """Every name of LiteLLM's that the adapter touches."""
     folder = Path(litellm_router.__file__).parent
-    files = [folder / f"litellm_{name}.py" for name in ("router", "rotation", "fallbacks")]
+    files = [
+        folder / f"litellm_{name}.py"
+        for name in ("router", "rotation", "fallbacks", "sdk", "provider")
+    ]
     return set().union(*map(used_in, files)) | set(litellm_router._LOGGERS) | BY_NAME
 
 
 # Names in texts: of fields, and of keys of a request.
 BY_NAME = {
     *("context_window_fallbacks", "content_policy_fallbacks"),
-    *("_target_order", "_excluded_deployment_ids"),
+    *("_target_order", "_excluded_deployment_ids", "_skip_mcp_handler"),
 }
 
 

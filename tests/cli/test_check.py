@@ -200,11 +200,11 @@ CASES = [
         ),
     ),
     Broken(
-        "a provider does not speak OpenAI's API",
+        "LiteLLM knows no such provider",
         "litellm_config.yaml:2: ",
-        "the provider 'bedrock' is carried in a later version",
-        "hosted_vllm/bedrock/claude",
-        models("model_list:\n  - {model_name: a, litellm_params: {model: bedrock/claude}}\n"),
+        "the provider 'bedrok' is none that LiteLLM knows",
+        "did you mean 'bedrock'?",
+        models("model_list:\n  - {model_name: a, litellm_params: {model: bedrok/claude}}\n"),
     ),
     Broken(
         "a fallback names no model of the file",

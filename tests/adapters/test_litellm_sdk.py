@@ -1,0 +1,31 @@
+"""LiteLLM as we import it; what the import asks of the world, test_litellm_router.py says."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.adapters.litellm_sdk import exceptions, litellm, window_of
+
+
+async def test_an_error_prints_no_advice(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(exceptions.BadRequestError):
+        await litellm.acompletion(model="nobody-has-this", messages=[])
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("model", ["anthropic/claude-sonnet-4-5", "gemini/gemini-2.5-pro"])
+def test_windows_come_from_its_list(model: str) -> None:
+    window = window_of({"model": model})
+    assert window is not None
+    assert window >= 100_000
+
+
+@pytest.mark.parametrize("model", ["huggingface/a/b", "ollama_chat/c", "groq/claude-sonnet-4-5"])
+def test_windows_that_it_does_not_list_are_unknown_and_nobody_is_asked(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object, **__: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("socket.getaddrinfo", asked)
+    assert window_of({"model": model}) is None
