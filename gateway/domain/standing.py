@@ -1,5 +1,5 @@
-"""Whether a replica is in rotation, apart from LiteLLM's cooldowns: State, Standing. No clock of
-its own: times are monotonic seconds, passed in."""
+"""Whether a replica is in rotation, apart from LiteLLM's cooldowns: State, Standing, Regard. No
+clock of its own: times are monotonic seconds, passed in."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from enum import StrEnum
 
 from gateway.domain.retry import Fault
 
+# A failure says little about what a replica does so many seconds later.
+DOUBT_SECONDS = 10.0
+# One answer says as little: of those that fail every other request, half have just answered one.
+_PROOFS = 3
 _TRIAL = "answers probes again: one request at a time until one succeeds"
 
 
@@ -26,6 +30,19 @@ class State(StrEnum):
         return self in (State.HEALTHY, State.HALF_OPEN)
 
 
+class Regard(StrEnum):
+    """What may be asked of one certain replica now."""
+
+    TRUSTED = "trusted"
+    """Nothing speaks against it."""
+    DOUBTED = "doubted"
+    """It has failed lately, and answered too little since."""
+    OUT = "out"
+    """Drained or down: it gets no attempt."""
+    GONE = "gone"
+    """No configuration names it any more."""
+
+
 @dataclass(slots=True)
 class Standing:
     """One replica. `health` is HEALTHY, UNHEALTHY or HALF_OPEN, `since` when and `why`;
@@ -39,6 +56,7 @@ class Standing:
     drained_why: str = ""
     fault: Fault | None = None
     fault_at: float = 0.0
+    proofs: int = _PROOFS
     shown: State | None = None
     shown_since: float = 0.0
 
@@ -57,13 +75,14 @@ class Standing:
     def attempt_failed(self, now: float, fault: Fault) -> None:
         """A request failed by the replica's fault. How often it may is for LiteLLM's cooldowns to
         say; but a replica on trial has failed it."""
-        self.fault, self.fault_at = fault, now
+        self.fault, self.fault_at, self.proofs = fault, now, 0
         if self.health is State.HALF_OPEN and fault.retryable:
             self._become(State.UNHEALTHY, now, f"{fault} on trial")
 
     def attempt_passed(self, now: float) -> None:
         """A request was answered in full: better proof than any probe."""
         self.failures = 0
+        self.proofs += 1
         self._become(State.HEALTHY, now, "")
 
     def drain(self, now: float, why: str) -> None:
@@ -85,6 +104,14 @@ class Standing:
         if self.drained is not None or self.health is State.UNHEALTHY:
             return False
         return self.health is State.HEALTHY or in_flight == 0
+
+    def regard(self, now: float) -> Regard:
+        """OUT, DOUBTED or TRUSTED."""
+        if not self.in_rotation:
+            return Regard.OUT
+        if self.proofs < _PROOFS and now - self.fault_at < DOUBT_SECONDS:
+            return Regard.DOUBTED
+        return Regard.TRUSTED
 
     def state(self, cooling: bool) -> State:
         """The one word for all of it: what an operator did comes before what we found out."""
