@@ -38,9 +38,13 @@ class RetryBudget:
         low = self._retries < self._floor * WINDOW_SECONDS and row[2] < self._floor
         if not within and not low:
             return False
-        row[2] += 1
-        self._retries += 1
+        self.take()
         return True
+
+    def take(self) -> None:
+        """A retry is made in any case: it counts, and later ones may have to wait for it."""
+        self._row()[2] += 1
+        self._retries += 1
 
     def _row(self) -> list[int]:
         second = int(self._clock())

@@ -8,10 +8,8 @@ from enum import StrEnum
 
 from gateway.domain.retry import Fault
 
-# A failure says little about what a replica does so many seconds later.
-DOUBT_SECONDS = 10.0
-# One answer says as little: of those that fail every other request, half have just answered one.
-_PROOFS = 3
+# A fleet in trouble says so again and again; one failure so many seconds ago says little.
+DOUBT_SECONDS = 1.0
 _TRIAL = "answers probes again: one request at a time until one succeeds"
 
 
@@ -36,7 +34,7 @@ class Regard(StrEnum):
     TRUSTED = "trusted"
     """Nothing speaks against it."""
     DOUBTED = "doubted"
-    """It has failed lately, and answered too little since."""
+    """It has failed lately, and answered nothing since."""
     OUT = "out"
     """Drained or down: it gets no attempt."""
     GONE = "gone"
@@ -56,7 +54,7 @@ class Standing:
     drained_why: str = ""
     fault: Fault | None = None
     fault_at: float = 0.0
-    proofs: int = _PROOFS
+    doubted: bool = False
     shown: State | None = None
     shown_since: float = 0.0
 
@@ -75,14 +73,14 @@ class Standing:
     def attempt_failed(self, now: float, fault: Fault) -> None:
         """A request failed by the replica's fault. How often it may is for LiteLLM's cooldowns to
         say; but a replica on trial has failed it."""
-        self.fault, self.fault_at, self.proofs = fault, now, 0
+        self.fault, self.fault_at, self.doubted = fault, now, True
         if self.health is State.HALF_OPEN and fault.retryable:
             self._become(State.UNHEALTHY, now, f"{fault} on trial")
 
     def attempt_passed(self, now: float) -> None:
         """A request was answered in full: better proof than any probe."""
         self.failures = 0
-        self.proofs += 1
+        self.doubted = False
         self._become(State.HEALTHY, now, "")
 
     def drain(self, now: float, why: str) -> None:
@@ -109,9 +107,8 @@ class Standing:
         """OUT, DOUBTED or TRUSTED."""
         if not self.in_rotation:
             return Regard.OUT
-        if self.proofs < _PROOFS and now - self.fault_at < DOUBT_SECONDS:
-            return Regard.DOUBTED
-        return Regard.TRUSTED
+        doubted = self.doubted and now - self.fault_at < DOUBT_SECONDS
+        return Regard.DOUBTED if doubted else Regard.TRUSTED
 
     def state(self, cooling: bool) -> State:
         """The one word for all of it: what an operator did comes before what we found out."""

@@ -63,6 +63,7 @@ class Walk:
         self._known = known
         self._removed = False
         self._went_on = False
+        self._left_to_go_on = gear.rule.limit
         self._tried: set[str] = set()
         self._rests: dict[str, float] = {}
         self._waits = 0
@@ -75,9 +76,9 @@ class Walk:
         return await self._go(ask, None)
 
     async def again(self, ask: Ask, failed: AttemptFailed, replica: Replica) -> Opened:
-        """As `first`, after an answer from `replica` broke off. When that happens first, the
-        budget is not asked for the first attempt: going on costs less than the answer that would
-        be lost."""
+        """As `first`, after an answer from `replica` broke off; however often that happens, there
+        are no more attempts than the rule's limit. When it happens first, the budget is not asked
+        for the first attempt: going on costs less than the answer that would be lost."""
         self._failed(replica, failed)
         self.last = replica
         free, self._went_on = not self._went_on, True
@@ -85,10 +86,11 @@ class Walk:
         return await self._go(ask, failed, free=free)
 
     async def _go(self, ask: Ask, failed: AttemptFailed | None, *, free: bool = False) -> Opened:
-        # An answer that broke off was the first attempt.
-        most = self._gear.rule.limit + (failed is None)
+        going_on = failed is not None
+        most = self._left_to_go_on if going_on else self._gear.rule.limit + 1
         for number in range(1, most + 1):
             replica = await self._choose(ask, failed, free=free)
+            self._left_to_go_on -= going_on
             self.last, free = replica, False
             try:
                 return await self._make(replica, ask)
@@ -98,7 +100,8 @@ class Walk:
                 spent = self._gear.clock() >= ask.begin_by
                 if spent or not error.fault.elsewhere or number >= most:
                     raise
-        raise AssertionError("unreachable: the last attempt returns or raises")
+        assert failed is not None  # a first walk makes at least one attempt
+        raise failed
 
     def _failed(self, replica: Replica, error: AttemptFailed) -> None:
         self._tried.add(replica.id)
@@ -106,9 +109,14 @@ class Walk:
 
     def _afford(self, failed: AttemptFailed, *, free: bool) -> None:
         """Another attempt costs a piece of the budget; without one, the last failure is final.
-        A `free` one takes what is there, and is made in any case."""
+        A `free` one counts too, but is made in any case."""
         budget = self._gear.means.budget
-        if budget is None or budget.spend() or free:
+        if budget is None:
+            return
+        if free:
+            budget.take()
+            return
+        if budget.spend():
             return
         self._call.note("retry_budget", spent=True, after=str(failed.fault))
         self._gear.attempts.telemetry.count(RETRIES_DENIED, str(failed.fault))

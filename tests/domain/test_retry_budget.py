@@ -77,6 +77,19 @@ def test_hedges_are_saved_up_by_requests_and_no_more_than_ten() -> None:
     assert sum(budget.spend() for _ in range(100)) == 10
 
 
+def test_what_is_retried_in_any_case_is_missing_later() -> None:
+    clock = FakeClock()
+    budget = RetryBudget(0.1, 0, clock)
+    for _ in range(100):
+        budget.request()
+    for _ in range(10):
+        budget.take()
+    assert not budget.spend()
+    for _ in range(10):
+        budget.request()
+    assert budget.spend()
+
+
 def test_what_was_saved_for_hedges_is_kept_when_the_share_changes() -> None:
     budget = HedgeBudget(0.5)
     assert budget.spend()
