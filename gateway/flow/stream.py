@@ -60,6 +60,7 @@ class Stream:
         if self._closed or watch.done or watch.error is not None:
             self._ended()
             return None
+        self._sane()
         chunk = await self._read()
         try:
             if chunk is None:
@@ -74,10 +75,14 @@ class Stream:
         except Unjoinable as error:
             # Another replica of the model would say the same: there is no point in asking.
             raise Broken(Fault.UNSUPPORTED, StreamTruncated(detail=str(error))) from None
+        return whole
+
+    def _sane(self) -> None:
+        """Broken when nothing but garbage comes; what came before it has been passed on."""
+        watch = self.watch
         if watch.malformed and watch.babbles:
             detail = f"{watch.malformed} events that are none"
             raise Broken(Fault.GARBAGE, StreamTruncated(detail=detail))
-        return whole
 
     def _ended(self) -> None:
         watch = self.watch

@@ -88,7 +88,8 @@ def test_a_finish_that_one_replica_forgets_comes_from_another(faulty: Faulty) ->
 
 def test_babble_is_left_for_another(faulty: Faulty) -> None:
     garbage = Behaviour(deltas=DELTAS, garbage_after=3, garbage="data: {\n\n" * 9, stall_after=3)
-    faulty.play(Case("babbles", "two", True, {"a": (garbage,)}, Told({"a": 1, "b": 1})))
+    got = faulty.play(Case("babbles", "two", True, {"a": (garbage,)}, Told({"a": 1, "b": 1})))
+    assert got.seconds < 20, "nobody waited for it to fall silent"
 
 
 def test_an_event_without_an_end_is_not_kept_for_ever(faulty: Faulty) -> None:
