@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from gateway.bootstrap import Gateway
-from gateway.client import chat
+from gateway.client import chat, new_call
+from gateway.domain.errors import ModelNotFound
 from gateway.plan import fleet_of
 from gateway.reload import _FIXED, Reload
 from gateway.settings import ConfigPaths, Settings, load
@@ -287,3 +288,43 @@ def test_again_is_what_the_command_line_gives(tmp_path: Path) -> None:
     (tmp_path / "gateway.yaml").write_text("server: {port: 1}\n")
     again = partial(load, ConfigPaths(config=tmp_path), {}, {"server": {"port": 2}})
     assert again().server.port == 2
+
+
+async def test_who_waits_while_a_reload_takes_the_model_away_is_still_answered(
+    files: Files, mock: MockVLLM
+) -> None:
+    files.settings.write_text(QUICK + "queue: {slots_per_replica: 1}\n")
+    mock.script(Behaviour(tokens=8, delay_between=0.05))
+    async with reloading(files) as (gateway, reload):
+        first = reload.state
+        calls = [asyncio.create_task(chat(gateway.answers, MESSAGES, model="m")) for _ in "abc"]
+        await until(lambda: gateway.admission.waiting("m") == 2)
+        files.name(mock, model="renamed")
+        await until(lambda: reload.state is not first)
+        assert gateway.router.models() == ("renamed",)
+        said = await asyncio.gather(*calls)
+        assert [one.finish_reason for one in said] == ["stop"] * 3
+        with pytest.raises(ModelNotFound):
+            await chat(gateway.answers, MESSAGES, model="m")
+        assert not any(gateway.router._inflight.values())
+        assert not gateway.admission.running("m")
+
+
+async def test_what_was_spent_on_retries_and_learned_for_hedges_outlives_a_reload(
+    files: Files,
+) -> None:
+    files.settings.write_text(QUICK + "hedging: {models: [m]}\n")
+    async with reloading(files) as (gateway, reload):
+        first, budget, hedging = reload.state, gateway._budget, gateway._hedging
+        call = new_call()
+        for _ in range(30):
+            hedging.learn(call, "m", 0.5)
+        budget.take()
+        more = "hedging: {models: [m]}\nretries: {budget: 0.0, floor: 1}\n"
+        files.settings.write_text(QUICK + more)
+        await until(lambda: reload.state is not first)
+        means = gateway.answers._engine._gear.means
+        assert (means.budget, means.hedging) == (budget, hedging)
+        assert hedging.patience(call, "m") == 0.5
+        assert budget._retries == 1
+        assert budget._floor == 1

@@ -14,7 +14,7 @@ from gateway.domain.graft import Graft, Unjoinable
 from gateway.domain.ports import WireError
 from gateway.domain.retry import Fault, fault_of
 from gateway.domain.sse import DONE, EventTooLarge, StreamWatch
-from gateway.flow.lease import Lease, Opened
+from gateway.flow.lease import LAST_SECONDS, Lease, Opened
 
 _DRAIN_SECONDS = 0.05
 # All choices have finished: what may still come is the usage, and the client has its answer.
@@ -60,6 +60,7 @@ class Stream:
         if self._closed or watch.done or watch.error is not None:
             self._ended()
             return None
+        self._sane()
         chunk = await self._read()
         try:
             if chunk is None:
@@ -74,10 +75,14 @@ class Stream:
         except Unjoinable as error:
             # Another replica of the model would say the same: there is no point in asking.
             raise Broken(Fault.UNSUPPORTED, StreamTruncated(detail=str(error))) from None
+        return whole
+
+    def _sane(self) -> None:
+        """Broken when nothing but garbage comes; what came before it has been passed on."""
+        watch = self.watch
         if watch.malformed and watch.babbles:
             detail = f"{watch.malformed} events that are none"
             raise Broken(Fault.GARBAGE, StreamTruncated(detail=detail))
-        return whole
 
     def _ended(self) -> None:
         watch = self.watch
@@ -95,16 +100,21 @@ class Stream:
     async def _read(self) -> bytes | None:
         """The next chunk, None at the end, or when the connection breaks after the answer."""
         left = self.lease.call.deadline - self.lease.clock()
-        whole = self.watch.whole
+        whole, lease = self.watch.whole, self.lease
         idle = min(self.idle, _AFTER_FINISH_SECONDS) if whole else self.idle
+        if lease.hurried:
+            idle = min(idle, LAST_SECONDS)
         try:
-            async with asyncio.timeout(max(0.0, min(idle, left))):
-                return await anext(self.chunks, None)
+            async with asyncio.timeout(max(0.0, min(idle, left))) as lease.limit:
+                chunk = await anext(self.chunks, None)
+            lease.hurried = False
+            return chunk
         except TimeoutError:
             if whole:
                 return None
-            if idle < left:
-                error = LLMTimeoutError(detail=f"no chunk for {idle:g} s")
+            if idle < left or lease.hurried:
+                why = "the replica is down" if lease.hurried else f"no chunk for {idle:g} s"
+                error = LLMTimeoutError(detail=why)
                 raise Broken(Fault.TIMEOUT, error) from None
             # A deadline is the client's or the operator's: not the replica's fault.
             raise Broken(None, LLMTimeoutError(detail="the stream's time is up")) from None

@@ -199,3 +199,37 @@ def test_a_server_that_gives_one_answer_where_two_were_asked_may_say_it_is_done(
     watch = StreamWatch(hide_usage=False, choices=2)
     watch.feed(delta("a") + delta(finish="stop") + DONE)
     assert watch.complete
+
+
+# ---- Usage, once ---------------------------------------------------------------------------------
+
+
+def said_usage(**more: object) -> bytes:
+    return (
+        b"data: " + orjson.dumps({"choices": [], "usage": {"prompt_tokens": 1}, **more}) + b"\n\n"
+    )
+
+
+FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+
+
+def test_usage_before_the_finish_is_kept_back_and_left_out_when_the_finish_never_comes() -> None:
+    watch = StreamWatch(hide_usage=False)
+    assert watch.feed(said_usage()) == b""
+    assert watch.feed(b"data: [DONE]\n\n") == b""
+    assert watch.usage is not None
+    assert not watch.complete
+
+
+def test_usage_after_the_finish_passes_once() -> None:
+    watch = StreamWatch(hide_usage=False)
+    assert watch.feed(FINISH + said_usage()) == FINISH + said_usage()
+    assert watch.feed(said_usage()) == b""
+
+
+def test_usage_that_was_kept_back_is_told_at_an_end_that_is_real() -> None:
+    """One of two answers has finished as far as we could count: the replica's word is enough."""
+    watch = StreamWatch(hide_usage=False, choices=2)
+    assert watch.feed(FINISH + said_usage()) == FINISH
+    assert watch.feed(b"data: [DONE]\n\n") == said_usage()
+    assert watch.complete

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from gateway.domain.call import Reply
-from gateway.domain.errors import ClientStalled, GatewayError, Overloaded
+from gateway.domain.errors import GatewayError, Overloaded, ShuttingDown
 from gateway.domain.sse import COMMENT
 from gateway.settings import Settings
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
@@ -105,12 +105,7 @@ async def test_an_error_after_it_is_an_event_that_says_what_the_headers_would() 
     assert b"[DONE]" not in body
 
 
-@pytest.mark.parametrize(
-    ("stalled", "expected"), [(False, asyncio.CancelledError), (True, ClientStalled)]
-)
-async def test_who_leaves_ends_the_work_and_a_client_that_stalled_is_called_so(
-    stalled: bool, expected: type[BaseException]
-) -> None:
+async def test_who_leaves_ends_the_work() -> None:
     ended: list[BaseException] = []
 
     @asynccontextmanager
@@ -128,10 +123,42 @@ async def test_who_leaves_ends_the_work_and_a_client_that_stalled_is_called_so(
     server = Server()
     task = asyncio.create_task(server.run(Relay(endless, "req-1")))
     await eventually(lambda: len(server.sent) == 2)
-    server.scope["state"]["client_stalled"] = stalled
     server.leaves.set()
     await asyncio.wait_for(task, 5)
-    assert [type(error) for error in ended] == [expected]
+    assert [type(error) for error in ended] == [asyncio.CancelledError]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_what_we_cut_ourselves_ends_with_its_error_even_as_its_task_is_cancelled(
+    begun: bool,
+) -> None:
+    opened = asyncio.Event()
+
+    @asynccontextmanager
+    async def endless() -> AsyncIterator[Reply]:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"data: 1\n\n"
+            opened.set()
+            await asyncio.Event().wait()
+
+        try:  # as the pipeline does
+            if not begun:
+                opened.set()
+                await asyncio.Event().wait()
+            yield Reply(pieces(), True, "r0")
+        except asyncio.CancelledError:
+            raise ShuttingDown from None
+
+    server = Server()
+    task = asyncio.create_task(server.run(Relay(endless, "req-1")))
+    await opened.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    said = b"".join(message.get("body", b"") for message in server.sent)
+    assert b'"code":"shutting_down"' in said
+    assert (b"event: error" in said) is begun
+    assert b"[DONE]" not in said
 
 
 # ---- Signs of life, over a real socket -----------------------------------------------------------
