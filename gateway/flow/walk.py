@@ -13,6 +13,7 @@ from gateway.domain.retry import Fault, RetryRule
 from gateway.domain.retry_budget import RetryBudget
 from gateway.flow.attempt import Ask, AttemptFailed, Attempts
 from gateway.flow.hedge import Attempting, Hedging, race
+from gateway.flow.herd import Herd
 from gateway.flow.lease import Opened
 
 
@@ -37,6 +38,7 @@ class Gear:
     clock: Callable[[], float]
     random: Callable[[], float]
     means: Means = field(default_factory=Means)
+    herd: Herd = field(default_factory=Herd)
 
 
 class Walk:
@@ -61,17 +63,20 @@ class Walk:
         return await self._go(ask, None)
 
     async def again(self, ask: Ask, failed: AttemptFailed, replica: Replica) -> Opened:
-        """As `first`, after an answer from `replica` broke off. The budget is not asked for the
-        first attempt: going on costs less than the answer that would be lost."""
+        """As `first`, after an answer from `replica` broke off. The budget is not asked, as long
+        as there is a replica to go to at once: going on costs less than the answer that would be
+        lost. One that failed longer ago than a back-off lasts may be asked again."""
+        ready = self._gear.clock() - self._gear.rule.delay(1, 0.5)
+        self._tried = {one for one in self._tried if self._rests[one] >= ready}
         self._failed(replica, failed)
         self.last = replica
         return await self._go(ask, failed)
 
     async def _go(self, ask: Ask, failed: AttemptFailed | None) -> Opened:
         # An answer that broke off was the first attempt.
-        most = self._gear.rule.limit + (failed is None)
+        most, going_on = self._gear.rule.limit + (failed is None), failed is not None
         for number in range(1, most + 1):
-            replica = await self._choose(ask, failed, going_on=failed is not None and number == 1)
+            replica = await self._choose(ask, failed, going_on=going_on)
             self.last = replica
             try:
                 return await self._make(replica, ask)
@@ -119,7 +124,7 @@ class Walk:
         pause = max(gear.rule.delay(self._waits, gear.random()), rests - now)
         if now + pause >= ask.begin_by:
             raise failed
-        self._afford(failed, free=going_on)
+        self._afford(failed, free=going_on and self._waits == 1)
         await asyncio.sleep(pause)
         # All have failed once: begin again with whoever is in rotation, or else with the last.
         ready = now + pause
