@@ -87,7 +87,8 @@ class Gateway:
     """Everything that a door stands on. It works inside `async with gateway.running()`.
 
     What a reload must not lose is built here, once: connections, the router's counts, the queues,
-    telemetry, records. All else is in `house`: ask for it anew for each request.
+    telemetry, records, what was spent on retries and hedges. All else is in `house`: ask for it
+    anew for each request.
     """
 
     def __init__(self, settings: Settings, fleet: Fleet) -> None:
@@ -126,6 +127,9 @@ class Gateway:
             on_depth=self.telemetry.queued,
             on_shed=self.telemetry.shed,
         )
+        retries, hedging = settings.retries, settings.hedging
+        self._budget = RetryBudget(retries.budget, retries.floor, time.monotonic)
+        self._hedging = Hedging(hedging.models, hedging.budget, hedging.min_samples)
         self.house = self.build(plan)
 
     @property
@@ -159,7 +163,7 @@ class Gateway:
         clock, retries = time.monotonic, plan.settings.retries
         rule = RetryRule(retry_limit(plan.fleet, retries.limit), retries.backoff_s, retries.jitter)
         attempts = Attempts(self.router, self._wire, self.telemetry, timeouts, clock)
-        means = _means(plan.settings, tokens)
+        means = Means(self._budget, self._hedging, tokens)
         return Pipeline(
             identify,
             Guard(plan.chain, on_verdict=self.telemetry.verdict, clock=clock),
@@ -182,6 +186,9 @@ class Gateway:
             self.trouble = ""
         self.house = house
         self.admission.adopt(queue_limits_of(house.settings))
+        retries, hedging = house.settings.retries, house.settings.hedging
+        self._budget.adopt(retries.budget, retries.floor)
+        self._hedging.adopt(hedging.models, hedging.budget, hedging.min_samples)
 
     def _capacity(self, model: str) -> int:
         default = self.house.settings.queue.slots_per_replica
@@ -234,16 +241,6 @@ class Gateway:
             if fleet.config is None:
                 # A server that is gone for a while keeps its names: the next answer tells.
                 known = await self._look_for_models(fleet)
-
-
-def _means(settings: Settings, tokens: ReplicaTokens) -> Means:
-    """What may be spent on retries, hedges and hand-overs."""
-    retries, hedging = settings.retries, settings.hedging
-    return Means(
-        RetryBudget(retries.budget, retries.floor, time.monotonic),
-        Hedging(hedging.models, hedging.budget, hedging.min_samples) if hedging.models else None,
-        tokens,
-    )
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from gateway.adapters.replica_states import Fleet, ReplicaStates
 from gateway.adapters.rounds import Pace, Rounds
 from gateway.adapters.servers import Server, load, probe, servers_of
-from gateway.domain.ports import Wire
+from gateway.domain.ports import Replica, Wire
 
 # How often a cooldown's end is looked for, to tell it; /readyz and /metrics look themselves.
 _LOOK = Pace(1.0, 0.1)
@@ -85,11 +85,19 @@ class Health:
         now = self._clock()
         for replica in server.replicas:
             standing = self._states.of(replica.id)
-            if why:
-                standing.probe_failed(now, why, self._rule.unhealthy_after)
-            else:
+            if not why:
                 standing.probe_passed(now)
+                continue
+            was = standing.health
+            standing.probe_failed(now, why, self._rule.unhealthy_after)
+            if standing.health is not was and self._has_mates(replica):
+                self._states.went_down(replica.id)
         await self._states.look(self._fleet)
+
+    def _has_mates(self, replica: Replica) -> bool:
+        """Whether its requests could go elsewhere."""
+        mates = (one for one in self._fleet.every() if one.model == replica.model)
+        return any(self._states.in_rotation(one.id) for one in mates if one.id != replica.id)
 
     async def _poll(self, server: Server) -> None:
         said = await load(self._wire, server, self._rule.within, self._clock())

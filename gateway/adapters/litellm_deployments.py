@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from gateway.adapters.litellm_schema import provider_of
+from gateway.domain.call import Usage
 from gateway.domain.ports import Replica
 
 # About the deployment, and in neither of LiteLLM's own lists of such fields.
@@ -96,6 +97,17 @@ class Deployments:
             "cooldown_time": item["litellm_params"].get("cooldown_time"),
         }
         return {"litellm_params": params, "call_type": "acompletion"}
+
+    def logging_object(self, replica: Replica, usage: Usage | None) -> dict[str, Any]:
+        """As much of LiteLLM's standard_logging_object as its strategies read."""
+        return {
+            "total_tokens": usage.prompt + usage.completion if usage else 0,
+            "model_group": replica.model,
+            "model_id": replica.id,
+            "hidden_params": {
+                "litellm_model_name": self.items[replica.id]["litellm_params"]["model"]
+            },
+        }
 
 
 class Strategies:

@@ -10,6 +10,7 @@ from gateway.adapters.litellm_deployments import Deployments
 from gateway.adapters.replica_states import ReplicaStates
 from gateway.domain.ports import Replica
 from gateway.domain.retry import Fault
+from gateway.domain.standing import Regard
 
 _HEALTHY_SECONDS: Final = 0.1
 # Clients choose tags: what is remembered for them is bounded.
@@ -53,29 +54,80 @@ class Rotation:
                 return found
         return ()
 
+    async def pool(
+        self, model: str, tags: Tags, tried: Collection[str], panics: Callable[[], bool]
+    ) -> tuple[list[Replica], str]:
+        """Those that may take a request now, none of `tried`, and why, where none of them is in
+        rotation. Whoever has tried one may also have one that rests after failures: it may have
+        had bad luck, the other has failed for certain. `panics`: whether, when none at all is in
+        rotation, those are tried that nobody has drained."""
+        found, rotates = await self.candidates(model, tags, tried)
+        if found:
+            return found, ""
+        if tried and (found := await self._resting(model, tried)):
+            return found, "it rests; the others have failed this call"
+        if not rotates and panics():
+            return await self.last_resort(model, tags, tried), "none is in rotation"
+        return [], ""
+
     async def candidates(
         self, model: str, tags: Tags, tried: Collection[str]
     ) -> tuple[list[Replica], bool]:
-        """Those that may take a request now, none of `tried`, of the lowest order that has one
-        with room; and whether any is in rotation, tried or not. Where all are at their own
-        max_parallel_requests, the full ones of the first order."""
+        """Those in rotation, none of `tried`, of the lowest order that has one with room; and
+        whether any is in rotation, tried or not. Where all are at their own max_parallel_requests,
+        the full ones of the first order. A second attempt goes where nothing has failed lately, of
+        whatever order."""
         full: list[Replica] = []
+        doubted: list[Replica] = []
         rotates = False
         for order in self._known.orders(model):
-            for_order = [
-                one
-                for one in await self._listed(model, order, tags)
-                if self._states.takes(one.id, self._in_flight(one))
-            ]
+            for_order = [one for one in await self._listed(model, order, tags) if self.takes(one)]
             rotates = rotates or bool(for_order)
             untried = [one for one in for_order if one.id not in tried]
-            if room := [one for one in untried if self._has_room(one)]:
-                return room, True
+            room = [one for one in untried if self.has_room(one)]
+            sound = [one for one in room if self._trusts(one)] if tried else room
+            if sound:
+                return sound, True
+            doubted = doubted or room
             full = full or untried
-        return full, rotates
+        return doubted or full, rotates
 
-    def _has_room(self, replica: Replica) -> bool:
+    def has_room(self, replica: Replica) -> bool:
+        """Below its own max_parallel_requests."""
         return replica.max_parallel is None or self._in_flight(replica) < replica.max_parallel
+
+    def takes(self, replica: Replica) -> bool:
+        """Neither drained nor down, and not on trial with a request already."""
+        return self._states.takes(replica.id, self._in_flight(replica))
+
+    def keeps(self, replica: Replica, *, roomy: bool) -> bool:
+        """Whether a choice made a moment ago still holds; `roomy`: it had room then."""
+        return self.takes(replica) and (self.has_room(replica) or not roomy)
+
+    def regard(self, replica: Replica) -> Regard:
+        """Whether this very replica, as it was configured, may be asked now."""
+        found = self._states.regard(replica.id)
+        same = self._known.by_id.get(replica.id) == replica
+        return found if same or found is Regard.OUT else Regard.GONE
+
+    def _trusts(self, replica: Replica) -> bool:
+        return self._states.regard(replica.id) is Regard.TRUSTED
+
+    async def _resting(self, model: str, tried: Collection[str]) -> list[Replica]:
+        """Those that only a cooldown after failures keeps out. Where tags decide what is allowed
+        at all: none."""
+        if self.tagged:
+            return []
+        cooling = await self.cooling()
+        return [
+            one
+            for one in self._known.replicas(model)
+            if one.id in cooling
+            and one.id not in tried
+            and self.takes(one)
+            and self.has_room(one)
+            and self._states.of(one.id).fault not in _LEFT_ALONE
+        ]
 
     async def last_resort(self, model: str, tags: Tags, tried: Collection[str]) -> list[Replica]:
         """When none is in rotation: all but those that an operator has drained. Cooldowns hold

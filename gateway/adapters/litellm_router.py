@@ -1,5 +1,4 @@
 """LiteLLM's Router behind our port: it chooses replicas, cools them down, knows fallbacks.
-
 The only file that imports LiteLLM. Its public-named Router members used here are listed in
 docs/decisions/0002-litellm-chooses.md; tests/adapters/test_litellm_router.py holds each to what
 we rely on.
@@ -36,10 +35,13 @@ from gateway.domain.call import Call, Usage
 from gateway.domain.errors import ModelNotFound
 from gateway.domain.ports import Fallback, Replica
 from gateway.domain.retry import Fault
+from gateway.domain.standing import Regard
 from gateway.domain.tags import call_tags
 
 # Candidates that a decision record names.
 _NOTED: Final = 8
+# How often a choice is made anew because its place was taken meanwhile.
+_ROUNDS: Final = 8
 # Strategies that also keep each replica within its rpm and tpm.
 _LIMITING: Final = frozenset({"usage-based-routing", "usage-based-routing-v2"})
 _LOGGERS: Final = (
@@ -119,11 +121,11 @@ class LiteLLMRouter:
         self._hooks = []
 
     def models(self) -> tuple[str, ...]:
-        """Names that a client may ask for, aliases included, in the order of the file."""
+        """See ports.Router."""
         return self._known.names
 
     def replicas(self, model: str) -> tuple[Replica, ...]:
-        """All replicas of a model, healthy or not; empty when there is no such model."""
+        """See ports.Router."""
         return self._known.replicas(model)
 
     def load_of(self, replica: Replica) -> int:
@@ -136,7 +138,7 @@ class LiteLLMRouter:
 
     async def healthy(self, model: str) -> tuple[Replica, ...]:
         """Those in rotation now, of the lowest order that has any; LiteLLM's word on it is at
-        most 0.1 s old and forgotten at each failure. ModelNotFound when there is no such model."""
+        most 0.1 s old and forgotten at each failure. ModelNotFound where there is none."""
         if not self.replicas(model):
             raise ModelNotFound(param="model")
         return await self._rotation.healthy(model)
@@ -146,7 +148,7 @@ class LiteLLMRouter:
         return self._strategies.ours
 
     async def cooling(self) -> set[str]:
-        """Ids of the replicas that LiteLLM lets rest."""
+        """See Rotation."""
         return await self._rotation.cooling()
 
     def slots(self, model: str, default: int) -> int:
@@ -157,30 +159,41 @@ class LiteLLMRouter:
         return sum(one.max_parallel or default for one in here or every)
 
     async def pick(self, call: Call, model: str, tried: Collection[str]) -> Replica | None:
-        """The replica for the next attempt, none of `tried`; None when no other is in rotation.
-        As a fallback, `model` may also be the id of one replica.
-
-        When not one of them is in rotation, and the model has no fallback, those are tried that
-        nobody has drained: a wrong guess about their health is then no outage."""
-        one = None if self.replicas(model) else self._known.by_id.get(model)
-        if one is None and not self.replicas(model):
+        """See ports.Router. As a fallback, `model` may also be the id of one replica. When none is
+        in rotation, and the model has no fallback, those are tried that nobody has drained: a wrong
+        guess about their health is then no outage."""
+        one = None
+        if not self.replicas(model) and (one := self._known.by_id.get(model)) is None:
             raise ModelNotFound(param="model")
         name = one.model if one else model
         tags = call_tags(call) if self._rotation.tagged else ()
-        pool, rotates = await self._rotation.candidates(name, tags, tried)
-        if not pool and not rotates and self._panics and not self.fallbacks(model, Fault.CONNECT):
-            pool = await self._rotation.last_resort(name, tags, tried)
-        if one is not None:
-            pool = [member for member in pool if member.id == one.id]
-        if not pool:
-            return None
-        chosen, why = await self._choose(call, name, tags, pool)
-        if not rotates:
-            why = "none is in rotation"
+        rotation, chosen = self._rotation, None
+        for _ in range(_ROUNDS):
+            pool, odd = await rotation.pool(name, tags, tried, lambda: self._may_panic(model))
+            if one is not None:
+                pool = [member for member in pool if member.id == one.id]
+            if not pool:
+                return None
+            roomy = rotation.has_room(pool[0])
+            chosen, why = await self._choose(call, name, tags, pool)
+            # While its strategy was asked, others may have taken the last place.
+            if chosen is None or odd or rotation.keeps(chosen, roomy=roomy):
+                break
         if chosen is not None and call.record is not None:
             names = [member.id for member in pool[:_NOTED]]
-            call.note("choice", model=name, replica=chosen.id, why=why, candidates=names)
+            call.note("choice", model=name, replica=chosen.id, why=odd or why, candidates=names)
         return chosen
+
+    def _may_panic(self, model: str) -> bool:
+        return self._panics and not self.fallbacks(model, Fault.CONNECT)
+
+    def regard(self, replica: Replica) -> Regard:
+        """See ports.Router."""
+        return self._rotation.regard(replica)
+
+    def watch(self, replica: Replica, down: Callable[[], None]) -> Callable[[], None]:
+        """See ports.Router."""
+        return self.states.watch(replica.id, down)
 
     async def _choose(
         self, call: Call, model: str, tags: tuple[str, ...], pool: list[Replica]
@@ -213,13 +226,13 @@ class LiteLLMRouter:
         return True
 
     def started(self, call: Call, replica: Replica) -> None:
-        """An attempt begins: the replica's load grows by one."""
+        """See ports.Router."""
         self._inflight[replica.id] = self._inflight.get(replica.id, 0) + 1
 
     def ended(
         self, call: Call, replica: Replica, fault: Fault | None, *, retry_after: float | None = None
     ) -> None:
-        """An attempt is over; a fault counts towards the replica's cooldown."""
+        """See ports.Router."""
         self._inflight[replica.id] = max(0, self._inflight.get(replica.id, 0) - 1)
         if fault is None or fault.of_client or not self._knows(replica):
             return
@@ -232,7 +245,7 @@ class LiteLLMRouter:
     async def succeeded(
         self, call: Call, replica: Replica, usage: Usage | None, seconds: float
     ) -> None:
-        """An answer is complete: LiteLLM's failure rates and strategies learn of it."""
+        """See ports.Router."""
         if not self._knows(replica):
             return
         self.states.of(replica.id).attempt_passed(self._clock())
@@ -242,17 +255,8 @@ class LiteLLMRouter:
             return
         end = datetime.now()
         begin = end - timedelta(seconds=seconds)
-        total = usage.prompt + usage.completion if usage else 0
-        name = self._known.items[replica.id]["litellm_params"]["model"]
-        kwargs |= {
-            "stream": call.stream,
-            "standard_logging_object": {
-                "total_tokens": total,
-                "model_group": replica.model,
-                "model_id": replica.id,
-                "hidden_params": {"litellm_model_name": name},
-            },
-        }
+        told = self._known.logging_object(replica, usage)
+        kwargs |= {"stream": call.stream, "standard_logging_object": told}
         response = _response(usage)
         for logger in self._loggers:
             await logger.async_log_success_event(kwargs, response, begin, end)
@@ -262,7 +266,7 @@ class LiteLLMRouter:
         return self._router is not None and replica.id in self._known.items
 
     def fallbacks(self, model: str, fault: Fault) -> tuple[Fallback, ...]:
-        """Models to try after this kind of fault, in the order of litellm_config.yaml."""
+        """See ports.Router."""
         return fallbacks_of(self._router, model, self._known.group(model), fault)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from gateway.domain.ports import Replica
 from gateway.domain.replica_load import ReplicaLoad
 from gateway.domain.retry import Fault
-from gateway.domain.standing import Standing, State
+from gateway.domain.standing import Regard, Standing, State
 
 _log = logging.getLogger("gateway.replicas")
 
@@ -67,6 +67,7 @@ class ReplicaStates:
         self._told = told
         self._standings: dict[str, Standing] = {}
         self._loads: dict[str, ReplicaLoad] = {}
+        self._watchers: dict[str, set[Callable[[], None]]] = {}
 
     def of(self, replica: str) -> Standing:
         """By id; a new one is healthy until it shows otherwise."""
@@ -84,6 +85,28 @@ class ReplicaStates:
         """Neither drained nor known to be down."""
         standing = self._standings.get(replica)
         return standing is None or standing.in_rotation
+
+    def regard(self, replica: str) -> Regard:
+        """Whether it may be asked, and whether anything speaks against it."""
+        standing = self._standings.get(replica)
+        return standing.regard(self._clock()) if standing else Regard.TRUSTED
+
+    def watch(self, replica: str, down: Callable[[], None]) -> Callable[[], None]:
+        """`down` is called at each `went_down`, until the function that this returns is called."""
+        watchers = self._watchers.setdefault(replica, set())
+        watchers.add(down)
+
+        def forget() -> None:
+            watchers.discard(down)
+            if not watchers and self._watchers.get(replica) is watchers:
+                del self._watchers[replica]
+
+        return forget
+
+    def went_down(self, replica: str) -> None:
+        """Whoever waits for it need not wait any longer."""
+        for down in tuple(self._watchers.get(replica, ())):
+            down()
 
     def drained(self, replica: str) -> bool:
         """By an operator."""

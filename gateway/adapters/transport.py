@@ -100,10 +100,14 @@ class AiohttpResponse:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Bytes as they come. WireError when the connection breaks before the body's end."""
+        content = self._response.content
         try:
-            async for chunk in self._response.content.iter_any():
+            async for chunk in content.iter_any():
                 yield chunk
         except (aiohttp.ClientError, OSError) as error:
+            # What came together with the break counts: aiohttp keeps it and says only the error.
+            if held := b"".join(getattr(content, "_buffer", ())):
+                yield held
             raise WireError(Fault.BROKEN, _describe(error)) from error
 
     def release(self) -> None:

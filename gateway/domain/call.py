@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from gateway.domain.endpoints import Endpoint
+from gateway.domain.errors import GatewayError
 from gateway.domain.limits import Priority
 from gateway.domain.record import Record
 
@@ -93,6 +94,10 @@ class Outcome:
     queue_seconds: float = 0.0
 
 
+def _by_client() -> GatewayError | None:
+    return None
+
+
 @dataclass(slots=True, eq=False)
 class Call:
     """One client request on its way: itself and no other, whatever its id. `body` is the JSON
@@ -100,7 +105,8 @@ class Call:
 
     `received` and `deadline` are monotonic seconds; `credential` never leaves the gateway.
     `tags` are LiteLLM's request tags, from a header; `affinity` names what calls of one prompt
-    file have in common, where the beginning of their messages does not say it.
+    file have in common, where the beginning of their messages does not say it. `cut` is asked when
+    the call is cancelled: the error to end it with, None when its client has left.
     """
 
     id: str
@@ -120,6 +126,7 @@ class Call:
     tags: tuple[str, ...] = ()
     affinity: str = ""
     priority: Priority = Priority.NORMAL
+    cut: Callable[[], GatewayError | None] = field(default=_by_client, repr=False)
 
     def note(self, kind: str, **facts: Any) -> None:
         """Write a decision into the call's record, where one is kept."""

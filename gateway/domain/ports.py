@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from gateway.domain.call import Attempt, Call, Outcome, PromptRef, Reply, Usage
 from gateway.domain.metrics import Metric
 from gateway.domain.retry import Fault
+from gateway.domain.standing import Regard
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,17 @@ class Router(Protocol):
 
     async def pick(self, call: Call, model: str, tried: Collection[str]) -> Replica | None:
         """The replica for the next attempt, never one whose id is in `tried`; None when there is
-        no other in rotation."""
+        no other that may be asked. Its `started` must follow without waiting: until then its
+        place is nobody's. ModelNotFound when there is no such model (any more)."""
+        ...
+
+    def regard(self, replica: Replica) -> Regard:
+        """Whether this very replica may be asked now, and what speaks against it."""
+        ...
+
+    def watch(self, replica: Replica, down: Callable[[], None]) -> Callable[[], None]:
+        """From now on `down` is called when probes find that the replica is down while others of
+        its model are not; until the function that this returns is called."""
         ...
 
     def started(self, call: Call, replica: Replica) -> None:

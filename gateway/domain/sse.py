@@ -89,9 +89,9 @@ class StreamWatch:
 
     The bytes pass untouched; a chunk's JSON is parsed only where it says more than text. Taken
     out of the stream are `[DONE]` and what follows it (the engine sends it once the end is known
-    to be real), events that are not OpenAI's at all, lines that are no field, an error event, and,
-    with `hide_usage`, the usage event that only we had asked for. `choices` is how many answers
-    the stream is to bring: `whole` is True once all of them have finished.
+    to be real), events that are not OpenAI's at all, lines that are no field, an error event, all
+    but one event of usage, and with `hide_usage` that one too: only we had asked for it. `choices`
+    is how many answers the stream is to bring: `whole` is True once all of them have finished.
     """
 
     __slots__ = (
@@ -99,6 +99,8 @@ class StreamWatch:
         "_ended",
         "_hide_usage",
         "_in_a_row",
+        "_told_usage",
+        "_usage",
         "_whole",
         "done",
         "error",
@@ -116,6 +118,8 @@ class StreamWatch:
         self._whole = WholeEvents()
         self._ended: set[object] = set()
         self._in_a_row = 0
+        self._told_usage = False
+        self._usage = b""
         self.finish_reason = ""
         self.stop_reason: str | int | None = None
         self.usage: Usage | None = None
@@ -186,7 +190,7 @@ class StreamWatch:
             return kept
         if payload.strip() == b"[DONE]":
             self.done = True
-            return b""
+            return self._usage if self.complete else b""
         try:
             chunk = orjson.loads(payload)
         except orjson.JSONDecodeError:
@@ -194,7 +198,20 @@ class StreamWatch:
         if not isinstance(chunk, dict):
             return self._skip()
         self._in_a_row = 0
-        return kept if self._read(chunk) else b""
+        if not self._read(chunk):
+            return b""
+        return self._usage_once(kept) if chunk.get("choices") == [] and chunk.get("usage") else kept
+
+    def _usage_once(self, event: bytes) -> bytes:
+        """The event of usage alone is the last of an answer. Before its end it is kept back: if
+        the end never comes, whoever goes on tells the usage of both."""
+        if self._told_usage:
+            return b""
+        if self.whole:
+            self._told_usage = True
+            return event
+        self._usage = event
+        return b""
 
     def _skip(self) -> bytes:
         self.malformed += 1

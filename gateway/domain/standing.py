@@ -1,5 +1,5 @@
-"""Whether a replica is in rotation, apart from LiteLLM's cooldowns: State, Standing. No clock of
-its own: times are monotonic seconds, passed in."""
+"""Whether a replica is in rotation, apart from LiteLLM's cooldowns: State, Standing, Regard. No
+clock of its own: times are monotonic seconds, passed in."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from gateway.domain.retry import Fault
 
+# A fleet in trouble says so again and again; one failure so many seconds ago says little.
+DOUBT_SECONDS = 1.0
 _TRIAL = "answers probes again: one request at a time until one succeeds"
 
 
@@ -26,6 +28,19 @@ class State(StrEnum):
         return self in (State.HEALTHY, State.HALF_OPEN)
 
 
+class Regard(StrEnum):
+    """What may be asked of one certain replica now."""
+
+    TRUSTED = "trusted"
+    """Nothing speaks against it."""
+    DOUBTED = "doubted"
+    """It has failed lately, and answered nothing since."""
+    OUT = "out"
+    """Drained or down: it gets no attempt."""
+    GONE = "gone"
+    """No configuration names it any more."""
+
+
 @dataclass(slots=True)
 class Standing:
     """One replica. `health` is HEALTHY, UNHEALTHY or HALF_OPEN, `since` when and `why`;
@@ -39,6 +54,7 @@ class Standing:
     drained_why: str = ""
     fault: Fault | None = None
     fault_at: float = 0.0
+    doubted: bool = False
     shown: State | None = None
     shown_since: float = 0.0
 
@@ -57,13 +73,14 @@ class Standing:
     def attempt_failed(self, now: float, fault: Fault) -> None:
         """A request failed by the replica's fault. How often it may is for LiteLLM's cooldowns to
         say; but a replica on trial has failed it."""
-        self.fault, self.fault_at = fault, now
+        self.fault, self.fault_at, self.doubted = fault, now, True
         if self.health is State.HALF_OPEN and fault.retryable:
             self._become(State.UNHEALTHY, now, f"{fault} on trial")
 
     def attempt_passed(self, now: float) -> None:
         """A request was answered in full: better proof than any probe."""
         self.failures = 0
+        self.doubted = False
         self._become(State.HEALTHY, now, "")
 
     def drain(self, now: float, why: str) -> None:
@@ -85,6 +102,13 @@ class Standing:
         if self.drained is not None or self.health is State.UNHEALTHY:
             return False
         return self.health is State.HEALTHY or in_flight == 0
+
+    def regard(self, now: float) -> Regard:
+        """OUT, DOUBTED or TRUSTED."""
+        if not self.in_rotation:
+            return Regard.OUT
+        doubted = self.doubted and now - self.fault_at < DOUBT_SECONDS
+        return Regard.DOUBTED if doubted else Regard.TRUSTED
 
     def state(self, cooling: bool) -> State:
         """The one word for all of it: what an operator did comes before what we found out."""

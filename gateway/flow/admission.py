@@ -27,6 +27,7 @@ class _Desk:
     model: str
     line: Line
     running: int = 0
+    slots: int = 0
     drain: Drain = field(default_factory=Drain)
     look: asyncio.TimerHandle | None = None
 
@@ -36,9 +37,9 @@ def _same(model: str) -> str:
 
 
 class Admission:
-    """`capacity(model)` is the sum of its replicas' slots, 0 where it has no replica (then nobody
-    waits: the engine knows what to say); `group(model)` is the name that all aliases of a model
-    share; `clock` gives monotonic seconds. `on_depth(model, priority, change)` and
+    """`capacity(model)` is the sum of its replicas' slots, 0 where it never had a replica (then
+    nobody waits: the engine knows what to say); `group(model)` is the name that all aliases of a
+    model share; `clock` gives monotonic seconds. `on_depth(model, priority, change)` and
     `on_shed(model, priority)` hear of calls that wait, and of those sent away."""
 
     def __init__(
@@ -113,7 +114,9 @@ class Admission:
         return desk
 
     def _slots(self, desk: _Desk) -> int:
-        return self._capacity(desk.model) or sys.maxsize
+        # Those who wait for a model that a reload takes away are not let in all at once.
+        desk.slots = self._capacity(desk.model) or desk.slots
+        return desk.slots or sys.maxsize
 
     async def _queue(self, call: Call, desk: _Desk) -> None:
         now = self._clock()

@@ -89,7 +89,8 @@ class Attempts:
         probe = self.telemetry.attempt(call, replica, number)
         lease = Lease(call, replica, self._router, probe, self._clock)
         try:
-            async with asyncio.timeout(self._patience(call, replica, ask, others)):
+            patience = self._patience(call, replica, ask, others)
+            async with asyncio.timeout(patience) as lease.limit:
                 return await self._exchange(lease, ask, number)
         except TimeoutError:
             failed = AttemptFailed(Fault.TIMEOUT, "no answer in time")

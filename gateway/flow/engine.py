@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import orjson
@@ -44,25 +44,30 @@ class Engine:
         self._attempts = attempts
         self._gear = Gear(router, attempts, rule, clock, random, means or Means())
 
-    def check(self, call: Call) -> None:
-        """ModelNotFound when nobody here has `call.model`; LLMError while no model is known."""
+    def check(self, call: Call) -> tuple[Replica, ...]:
+        """The replicas of `call.model`, as of now. ModelNotFound when nobody here has it; LLMError
+        while no model is known."""
         if not self._router.models():
             raise LLMError(detail="no model is known yet: no replica has answered", retry_after=2.0)
-        if not self._router.replicas(call.model):
+        if not (replicas := self._router.replicas(call.model)):
             raise ModelNotFound(
                 f"The model {call.model[:80]!r} does not exist here; GET /v1/models lists those "
                 "that do.",
                 param="model",
             )
+        return replicas
 
     @asynccontextmanager
-    async def open(self, call: Call, made: list[Attempt]) -> AsyncIterator[Reply]:
+    async def open(
+        self, call: Call, made: list[Attempt], known: Sequence[Replica] = ()
+    ) -> AsyncIterator[Reply]:
         """The answer to `call`, begun. Every attempt is added to `made`. Leaving the block before
         the answer is complete closes the upstream connection; either way all load is given back.
-        GatewayError when no replica answered, or the request itself is wrong."""
+        GatewayError when no replica answered, or the request itself is wrong. `known` is what
+        `check` said: if a reload takes the model away, these still answer this call."""
         if (budget := self._gear.means.budget) is not None:
             budget.request()
-        opened = await self._any_model(call, made)
+        opened = await self._any_model(call, made, known)
         chunks = opened.reply.chunks
         try:
             yield opened.reply
@@ -77,7 +82,7 @@ class Engine:
                 await chunks.aclose()
             count_malformed(opened, self._attempts.telemetry)
 
-    async def _any_model(self, call: Call, made: list[Attempt]) -> Opened:
+    async def _any_model(self, call: Call, made: list[Attempt], known: Sequence[Replica]) -> Opened:
         models, seen = [Fallback(call.model)], set[str]()
         failed: tuple[AttemptFailed, Replica | None] | None = None
         begin_by = self._attempts.deadline(call)
@@ -88,7 +93,8 @@ class Engine:
             if seen and failed is not None:
                 call.note("fallback", model=chosen.model, after=str(failed[0].fault))
             seen.add(chosen.model)
-            walk = Walk(self._gear, call, chosen.model, made)
+            own = known if chosen.model == call.model else ()
+            walk = Walk(self._gear, call, chosen.model, made, own)
             body = {**call.body, **chosen.params} if chosen.params else call.body
             try:
                 opened = await walk.first(Ask(body, begin_by))

@@ -57,6 +57,7 @@ class Handover:
         self._body = body
         self._count = self._in_vain = 0
         self._pieces = 0
+        self._further = False
 
     async def __call__(self, opened: Opened, broken: Broken) -> bytes | None:
         """See Rescue. At most `rule.limit` times in a row to replicas that bring the answer no
@@ -89,6 +90,7 @@ class Handover:
         limit, before = self._gear.rule.limit, self._pieces
         self._pieces = delivered.pieces
         further = self._count and delivered.pieces - before >= _PROGRESS_PIECES
+        self._further = bool(further)
         self._in_vain = 1 if further else self._in_vain + 1
         return self._in_vain <= limit and self._count < limit * _IN_ALL
 
@@ -146,7 +148,7 @@ class Handover:
         ask = Ask(self._body, lease.call.deadline, reshape, graft)
         failed = AttemptFailed(fault, str(broken))
         try:
-            fresh = await self._walk.again(ask, failed, lease.replica)
+            fresh = await self._walk.again(ask, failed, lease.replica, further=self._further)
         except AttemptFailed as error:
             self._tell(opened, "failed", fault, why=str(error.fault))
             raise broken.error from error

@@ -20,10 +20,16 @@ class Hedging:
     usual before `min_samples` answers."""
 
     def __init__(self, models: Collection[str], budget: float, min_samples: int) -> None:
-        self._models = frozenset(models)
         self._budget = HedgeBudget(budget)
-        self._min_samples = max(1, min_samples)
         self._times: dict[tuple[str, bool], Recent] = {}
+        self.adopt(models, budget, min_samples)
+
+    def adopt(self, models: Collection[str], budget: float, min_samples: int) -> None:
+        """These from now on; what is known of models that stay is kept, and so is what is saved."""
+        self._models = frozenset(models)
+        self._budget.adopt(budget)
+        self._min_samples = max(1, min_samples)
+        self._times = {key: times for key, times in self._times.items() if key[0] in self._models}
 
     def covers(self, model: str) -> bool:
         """Whether calls of this model are hedged."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,9 +17,14 @@ if TYPE_CHECKING:
     from gateway.flow.stream import Rescue, Stream
 
 
+# One that is down and still says something was only slow to answer its probes.
+LAST_SECONDS = 1.0
+
+
 @dataclass(slots=True)
 class Lease:
-    """The load that one attempt puts on a replica, given back exactly once."""
+    """The load that one attempt puts on a replica, given back exactly once. `limit` is the timeout
+    of what is awaited of the replica; `hurried`: it has been shortened, or should have been."""
 
     call: Call
     replica: Replica
@@ -26,11 +33,24 @@ class Lease:
     clock: Callable[[], float]
     began: float = 0.0
     response: WireResponse | None = None
+    limit: asyncio.Timeout | None = None
+    hurried: bool = field(default=False, init=False)
     ended: bool = field(default=False, init=False)
+    _unwatch: Callable[[], None] = field(init=False)
 
     def __post_init__(self) -> None:
         self.began = self.clock()
         self.router.started(self.call, self.replica)
+        self._unwatch = self.router.watch(self.replica, self.hurry)
+
+    def hurry(self) -> None:
+        """Probes say that the replica is down: what is awaited of it now has one second more."""
+        self.hurried = True
+        limit, soon = self.limit, asyncio.get_running_loop().time() + LAST_SECONDS
+        if limit is None or (when := limit.when()) is None or when <= soon:
+            return
+        with suppress(RuntimeError):  # nothing is awaited at the moment
+            limit.reschedule(soon)
 
     def end(
         self, result: str, fault: Fault | None = None, retry_after: float | None = None
@@ -39,6 +59,7 @@ class Lease:
         if self.ended:
             return
         self.ended = True
+        self._unwatch()
         try:
             if self.response is not None:
                 if result == "ok":

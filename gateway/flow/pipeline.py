@@ -42,7 +42,8 @@ class Pipeline:
     async def answer(self, call: Call, prepare: Prepare | None = None) -> AsyncIterator[Reply]:
         """Walk `call` to a replica. `prepare` fills its body once the caller is known, so that
         nobody learns anything of a request's contents, or costs us work, without a key.
-        Leaving the block settles the call, once, whatever happened."""
+        Leaving the block settles the call, once, whatever happened. A cancellation that is ours
+        (`call.cut`) becomes its error."""
         meter = Meter(call, self._clock)
         call.record = Record(self._clock)
         self._telemetry.started(call)
@@ -50,6 +51,12 @@ class Pipeline:
             async with AsyncExitStack() as rooms:
                 reply = await self._walk(call, prepare, meter, rooms)
                 yield reply
+        except asyncio.CancelledError as error:
+            meter.error = call.cut()
+            if meter.error is None:
+                meter.error = error
+                raise
+            raise meter.error from None
         except BaseException as error:
             meter.error = error
             raise
@@ -64,9 +71,10 @@ class Pipeline:
             await prepare(call)
         self._engine.check(call)
         await self._guard.before(call)
-        self._engine.check(call)  # a policy may have sent it to another model
+        known = self._engine.check(call)  # a policy may have sent it to another model
         await rooms.enter_async_context(self._admission.slot(call))
-        reply = await rooms.enter_async_context(self._engine.open(call, meter.attempts))
+        opening = self._engine.open(call, meter.attempts, known)
+        reply = await rooms.enter_async_context(opening)
         meter.reply = reply
         if self._guard.watches(call):
             reply.chunks = self._guard.filter(call, reply.chunks, reply.stream)

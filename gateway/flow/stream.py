@@ -14,7 +14,7 @@ from gateway.domain.graft import Graft, Unjoinable
 from gateway.domain.ports import WireError
 from gateway.domain.retry import Fault, fault_of
 from gateway.domain.sse import DONE, EventTooLarge, StreamWatch
-from gateway.flow.lease import Lease, Opened
+from gateway.flow.lease import LAST_SECONDS, Lease, Opened
 
 _DRAIN_SECONDS = 0.05
 # All choices have finished: what may still come is the usage, and the client has its answer.
@@ -95,16 +95,21 @@ class Stream:
     async def _read(self) -> bytes | None:
         """The next chunk, None at the end, or when the connection breaks after the answer."""
         left = self.lease.call.deadline - self.lease.clock()
-        whole = self.watch.whole
+        whole, lease = self.watch.whole, self.lease
         idle = min(self.idle, _AFTER_FINISH_SECONDS) if whole else self.idle
+        if lease.hurried:
+            idle = min(idle, LAST_SECONDS)
         try:
-            async with asyncio.timeout(max(0.0, min(idle, left))):
-                return await anext(self.chunks, None)
+            async with asyncio.timeout(max(0.0, min(idle, left))) as lease.limit:
+                chunk = await anext(self.chunks, None)
+            lease.hurried = False
+            return chunk
         except TimeoutError:
             if whole:
                 return None
-            if idle < left:
-                error = LLMTimeoutError(detail=f"no chunk for {idle:g} s")
+            if idle < left or lease.hurried:
+                why = "the replica is down" if lease.hurried else f"no chunk for {idle:g} s"
+                error = LLMTimeoutError(detail=why)
                 raise Broken(Fault.TIMEOUT, error) from None
             # A deadline is the client's or the operator's: not the replica's fault.
             raise Broken(None, LLMTimeoutError(detail="the stream's time is up")) from None

@@ -15,6 +15,7 @@ from gateway.domain.errors import ModelNotFound
 from gateway.domain.metrics import Metric
 from gateway.domain.ports import Counted, Fallback, Replica, WireError
 from gateway.domain.retry import Fault
+from gateway.domain.standing import Regard
 
 
 def a_replica(name: str = "r0", model: str = "m") -> Replica:
@@ -146,13 +147,17 @@ class FakeWire:
 
 
 class FakeRouter:
-    """Replicas in order, all in rotation but for those in `cooling`; remembers every report."""
+    """Replicas in order, all in rotation but for those in `cooling` and `drained`; remembers every
+    report, and who watches whom."""
 
     def __init__(
         self, *replicas: Replica, fallbacks: Mapping[str, tuple[str | Fallback, ...]] = {}
     ) -> None:
         self.all = replicas or (a_replica(),)
         self.cooling: set[str] = set()
+        self.drained: set[str] = set()
+        self.doubted: set[str] = set()
+        self.watchers: dict[str, list[Callable[[], None]]] = {}
         self.load: dict[str, int] = {}
         self.faults: list[tuple[str, Fault | None]] = []
         self.successes: list[tuple[str, Usage | None]] = []
@@ -167,10 +172,23 @@ class FakeRouter:
     async def healthy(self, model: str) -> tuple[Replica, ...]:
         if not self.replicas(model):
             raise ModelNotFound(param="model")
-        return tuple(r for r in self.replicas(model) if r.id not in self.cooling)
+        out = self.cooling | self.drained
+        return tuple(r for r in self.replicas(model) if r.id not in out)
 
     async def pick(self, call: Call, model: str, tried: Collection[str]) -> Replica | None:
         return next((r for r in await self.healthy(model) if r.id not in tried), None)
+
+    def regard(self, replica: Replica) -> Regard:
+        if replica.id in self.drained:
+            return Regard.OUT
+        if replica not in self.all:
+            return Regard.GONE
+        return Regard.DOUBTED if replica.id in self.doubted else Regard.TRUSTED
+
+    def watch(self, replica: Replica, down: Callable[[], None]) -> Callable[[], None]:
+        watchers = self.watchers.setdefault(replica.id, [])
+        watchers.append(down)
+        return lambda: watchers.remove(down)
 
     def started(self, call: Call, replica: Replica) -> None:
         self.load[replica.id] = self.load.get(replica.id, 0) + 1

@@ -13,18 +13,13 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.domain.errors import ShuttingDown
+from gateway.web.connection import mark_cut, was_cut
 from gateway.web.edge import send_error
 
 _log = logging.getLogger("gateway.web")
 # What operators ask to the very end.
 _ALWAYS = frozenset({"/healthz", "/readyz", "/metrics"})
 _UNWIND_SECONDS = 2.0
-_CUT = "cut_by_shutdown"
-
-
-def was_cut(scope: Scope) -> bool:
-    """Whether this request is ended because the grace time is over."""
-    return bool(scope.get("state", {}).get(_CUT))
 
 
 class Closing:
@@ -80,7 +75,7 @@ class Closing:
         if self._running:
             _log.warning("cutting %d requests that are still running", len(self._running))
             for task, scope in self._running.items():
-                scope.setdefault("state", {})[_CUT] = True
+                mark_cut(scope)
                 task.cancel()
             await asyncio.wait(set(self._running), timeout=_UNWIND_SECONDS)
         stop()

@@ -17,12 +17,23 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 _STALLED = "client_stalled"
+_CUT = "cut_by_shutdown"
 _RESET = struct.pack("ii", 1, 0)
 
 
 def has_stalled(scope: Scope) -> bool:
     """Whether this request's connection was closed because the client did not read."""
     return bool(scope.get("state", {}).get(_STALLED))
+
+
+def mark_cut(scope: Scope) -> None:
+    """This request is going to be ended by us: the grace time is over."""
+    scope.setdefault("state", {})[_CUT] = True
+
+
+def was_cut(scope: Scope) -> bool:
+    """Whether this request is ended because the grace time is over."""
+    return bool(scope.get("state", {}).get(_CUT))
 
 
 class Connection(HttpToolsProtocol):

@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
+from starlette.types import Scope
 
 from gateway.domain.body import client_timeout, parse
 from gateway.domain.call import Call
 from gateway.domain.endpoints import Endpoint
-from gateway.domain.errors import InvalidRequest
+from gateway.domain.errors import ClientStalled, GatewayError, InvalidRequest, ShuttingDown
 from gateway.domain.limits import Priority
 from gateway.domain.tags import header_tags
 from gateway.flow.identify import credential
+from gateway.web.connection import has_stalled, was_cut
 
 _ASSIST = "/api/ai/"
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -66,7 +69,14 @@ def call_of(request: Request, endpoint: Endpoint, total: float) -> Call:
         tags=header_tags(headers.get("x-litellm-tags")),
         # Somebody sits in front of an editor and waits.
         priority=Priority.INTERACTIVE if route.startswith(_ASSIST) else Priority.NORMAL,
+        cut=partial(_why_cut, request.scope),
     )
+
+
+def _why_cut(scope: Scope) -> GatewayError | None:
+    if has_stalled(scope):
+        return ClientStalled()
+    return ShuttingDown() if was_cut(scope) else None
 
 
 class NotJson(InvalidRequest):

@@ -12,10 +12,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.domain.call import Reply
-from gateway.domain.errors import ClientStalled, GatewayError, ShuttingDown
+from gateway.domain.errors import GatewayError
 from gateway.domain.sse import encode
-from gateway.web.closing import was_cut
-from gateway.web.connection import has_stalled
 from gateway.web.edge import retry_after, send_error
 from gateway.web.event_stream import EventStream
 
@@ -79,22 +77,15 @@ class Relay(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def work() -> None:
-            await self._relay(scope, send)
+            await self._relay(send)
 
         await until_disconnect(receive, work)
 
-    async def _relay(self, scope: Scope, send: Send) -> None:
+    async def _relay(self, send: Send) -> None:
         async with EventStream(send, self._silence, self._streams) as stream:
             try:
                 async with self._opening() as reply:
-                    try:
-                        await _pass_on(reply, stream, send)
-                    except asyncio.CancelledError:
-                        if has_stalled(scope):
-                            raise ClientStalled from None
-                        if was_cut(scope):
-                            raise ShuttingDown from None
-                        raise
+                    await _pass_on(reply, stream, send)
             except GatewayError as error:
                 if not stream.started:
                     await send_error(send, error, self._request_id)

@@ -17,6 +17,7 @@ from gateway.adapters.transport import AiohttpWire
 from gateway.domain.ports import Replica
 from gateway.domain.standing import State
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
+from gateway.testing.plugin import MockFleet
 
 QUICK = HealthRule(probe=Pace(0.05, 0.2), within=0.5, poll=Pace(0.05, 0.2))
 
@@ -135,3 +136,23 @@ async def _until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not true():  # noqa: ASYNC110 - what is waited for sets no event
             await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize(("name", "heard"), [("a", ["a"]), ("b", [])])
+async def test_who_waits_for_a_server_that_goes_down_hears_of_it_where_there_is_another(
+    mock_vllm_factory: MockFleet, name: str, heard: list[str]
+) -> None:
+    dead, alive = mock_vllm_factory(), mock_vllm_factory()
+    fleet = One(dead.base_url)
+    fleet._every = [
+        Replica("a", "m", "m", dead.base_url),
+        Replica("b", "alone", "m", dead.base_url),
+        Replica("c", "m", "m", alive.base_url),
+    ]
+    told: list[str] = []
+    async with watching(fleet) as watched:
+        await watched.until(State.HEALTHY)
+        watched.states.watch(name, lambda: told.append(name))
+        dead.script(Behaviour(path="/health", status=503))
+        await watched.until(State.UNHEALTHY)
+    assert told == heard

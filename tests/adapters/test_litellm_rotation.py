@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from gateway.domain.call import Call
 from gateway.domain.ports import Replica
 from gateway.domain.record import Record
 from gateway.domain.retry import Fault
+from gateway.domain.standing import Regard
 from gateway.testing.fakes import FakeClock, a_call
 
 
@@ -300,3 +302,80 @@ async def test_the_record_says_which_why_and_among_whom() -> None:
         "candidates": ["a", "b"],
     }
     assert second["why"] == "none is in rotation"
+
+
+# ---- A second attempt ----------------------------------------------------------------------------
+
+
+async def test_a_second_attempt_goes_to_one_that_rests_rather_than_to_none() -> None:
+    house = House(deployment("a"), deployment("b"), cooldown_time=60, allowed_fails=0)
+    house.fail("b", Fault.SERVER_ERROR)
+    assert await house.picks() == {"a"}
+    assert await house.pick("a") == "b"
+    assert await house.pick("a", "b") is None
+
+
+@pytest.mark.parametrize("how", ["drained", "down", "asked for rest", "refuses our key"])
+async def test_but_never_to_one_that_is_drained_or_down_or_wants_to_rest(how: str) -> None:
+    house = House(deployment("a"), deployment("b"), cooldown_time=60, allowed_fails=0)
+    faults = {"asked for rest": Fault.RATE_LIMITED, "refuses our key": Fault.UPSTREAM_AUTH}
+    house.fail("b", faults.get(how, Fault.SERVER_ERROR))
+    if how == "down":
+        house.down("b")
+    elif how == "drained":
+        house.states.of("b").drain(0.0, "tests")
+    assert await house.pick("a") is None
+
+
+async def test_a_second_attempt_goes_where_nothing_has_failed_lately() -> None:
+    house = House(deployment("a"), deployment("b"), deployment("c"), disable_cooldowns=True)
+    house.fail("b", Fault.SERVER_ERROR)
+    assert {await house.pick("a") for _ in range(9)} == {"c"}
+    assert await house.pick("a", "c") == "b"
+    assert "b" in await house.picks(), "a first attempt asks LiteLLM alone"
+
+
+async def test_what_may_be_asked_of_a_replica_is_said_in_one_word() -> None:
+    house = House(deployment("a"), deployment("b"), disable_cooldowns=True)
+    one = house.replica("a")
+    assert house.router.regard(one) is Regard.TRUSTED
+    house.fail("a", Fault.TIMEOUT)
+    assert house.router.regard(one) is Regard.DOUBTED
+    house.states.of("a").drain(0.0, "tests")
+    assert house.router.regard(one) is Regard.OUT
+    house.states.of("a").undrain()
+    moved = deployment("a", api_base="http://elsewhere.test/v1")
+    house.router.load({"model_list": [moved]})
+    assert house.router.regard(one) is Regard.GONE
+    assert house.router.regard(house.replica("a")) is Regard.DOUBTED, "until it answers"
+
+
+# ---- Two choices in the same moment --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", ALL)
+async def test_two_choices_at_once_never_take_the_same_last_place(
+    strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(
+        deployment("a", max_parallel_requests=1, input_cost_per_token=0.0),
+        deployment("b", max_parallel_requests=9, input_cost_per_token=9.0),
+        routing_strategy=strategy,
+    )
+    house.on_trial("b")
+    choose = house.router._choose
+
+    async def slowly(*given: Any) -> Any:
+        chosen = await choose(*given)
+        await asyncio.sleep(0)  # where LiteLLM waits for a cache, say
+        return chosen
+
+    monkeypatch.setattr(house.router, "_choose", slowly)
+
+    async def begin() -> str:
+        replica = await house.router.pick(a_call(), "m", ())
+        assert replica is not None
+        house.router.started(a_call(), replica)
+        return replica.id
+
+    assert sorted(await asyncio.gather(begin(), begin())) == ["a", "b"]

@@ -125,3 +125,25 @@ def test_a_replica_that_nobody_has_heard_of_takes_requests() -> None:
     assert states.takes("new", 99)
     assert states.in_rotation("new")
     assert not states.drained("new")
+
+
+# ---- Who watches ---------------------------------------------------------------------------------
+
+
+def test_whoever_watches_a_replica_hears_that_it_went_down_until_it_stops_watching() -> None:
+    states, heard = ReplicaStates(FakeClock()), list[str]()
+    stop = states.watch("a", lambda: heard.append("first"))
+    states.watch("a", lambda: heard.append("second"))
+    states.watch("b", lambda: heard.append("other"))
+    states.went_down("a")
+    stop()
+    stop()
+    states.went_down("a")
+    assert sorted(heard) == ["first", "second", "second"]
+
+
+def test_nothing_is_kept_of_those_who_have_stopped_watching() -> None:
+    states = ReplicaStates(FakeClock())
+    states.watch("a", lambda: None)()
+    assert not states._watchers
+    states.went_down("a")

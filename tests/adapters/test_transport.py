@@ -433,3 +433,20 @@ async def test_a_replica_that_breaks_at_work_is_not_asked_twice(
     mock_vllm.script(Behaviour(delay_headers=0.1, before_headers="close"))
     assert await fault_of_sending(wire, mock_vllm) is Fault.BROKEN
     assert len(mock_vllm.requests()) == 2
+
+
+async def test_what_came_together_with_the_break_is_not_lost(
+    wire: AiohttpWire, mock_vllm: MockVLLM
+) -> None:
+    mock_vllm.script(Behaviour(deltas=("one", "two"), reset_after=3))
+    body = b'{"model": "mock", "stream": true, "messages": [{"role": "user", "content": "hi"}]}'
+    url, headers = f"{mock_vllm.base_url}/chat/completions", {"content-type": "application/json"}
+    response = await wire.send("POST", url, headers=headers, body=body)
+    async with asyncio.timeout(5):
+        while response._response.content.exception() is None:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.001)
+    chunks = response.chunks()
+    assert b'"two"' in await anext(chunks)
+    with pytest.raises(WireError):
+        await anext(chunks)
+    response.close()

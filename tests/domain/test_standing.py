@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.domain.retry import Fault
-from gateway.domain.standing import Standing, State
+from gateway.domain.standing import Regard, Standing, State
 
 
 def test_one_bad_probe_is_no_reason_to_leave_two_are() -> None:
@@ -94,3 +94,29 @@ def test_drained_comes_before_all_else_and_hides_nothing() -> None:
 
 def test_only_healthy_and_half_open_are_up() -> None:
     assert {state for state in State if state.up} == {State.HEALTHY, State.HALF_OPEN}
+
+
+# ---- Trust ---------------------------------------------------------------------------------------
+
+
+def test_a_new_one_is_trusted() -> None:
+    assert Standing(0.0).regard(0.0) is Regard.TRUSTED
+
+
+def test_after_a_failure_it_takes_an_answer_or_a_second_to_be_trusted_again() -> None:
+    one = Standing(0.0)
+    one.attempt_failed(5.0, Fault.SERVER_ERROR)
+    assert one.regard(5.9) is Regard.DOUBTED
+    assert one.regard(6.0) is Regard.TRUSTED
+    one.attempt_passed(5.0)
+    assert one.regard(5.0) is Regard.TRUSTED
+
+
+def test_one_that_is_drained_or_down_is_out_whatever_it_answers() -> None:
+    one = Standing(0.0)
+    one.drain(0.0, "tests")
+    one.attempt_passed(0.0)
+    assert one.regard(0.0) is Regard.OUT
+    one.undrain()
+    one.probe_failed(0.0, "GET /health: 503", after=1)
+    assert one.regard(0.0) is Regard.OUT

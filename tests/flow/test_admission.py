@@ -291,15 +291,28 @@ async def test_less_capacity_lets_those_go_on_who_run_and_holds_back_the_rest() 
 
 
 async def test_a_model_without_replicas_lets_nobody_wait() -> None:
+    crowd = Crowd(Admission(lambda model: 0, QueueLimits(), FakeClock()))
+    for name in ("one", "two", "three"):
+        await crowd.join(name, a())
+    assert crowd.served == ["one", "two", "three"], "the engine knows what to say"
+    await crowd.end()
+
+
+async def test_who_waits_for_a_model_that_is_taken_away_still_waits_for_a_turn() -> None:
     slots = 1
     room = Admission(lambda model: slots, QueueLimits(), FakeClock())
     crowd = Crowd(room)
-    await crowd.join("running", a())
+    running = await crowd.join("running", a())
     await crowd.join("waiting", a())
+    await crowd.join("waiting too", a())
     slots = 0
     room.refresh()
     await settle()
+    assert crowd.served == ["running"]
+    running.cancel()
+    await settle()
     assert crowd.served == ["running", "waiting"]
+    crowd.tasks.remove(running)
     await crowd.end()
 
 

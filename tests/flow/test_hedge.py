@@ -81,3 +81,14 @@ async def test_a_first_that_fails_before_it_is_slow_is_not_hedged() -> None:
 
     with pytest.raises(AttemptFailed):
         await race(fail(), second, 10, [])
+
+
+def test_what_is_known_of_a_model_outlives_a_change_of_the_rule() -> None:
+    known, call = Hedging(["m", "n"], 0.02, 1), a_call()
+    known.learn(call, "m", 0.5)
+    known.learn(call, "n", 0.5)
+    known.adopt(["m"], 0.02, 1)
+    assert known.patience(call, "m") == 0.5
+    assert not known.covers("n")
+    known.adopt(["m", "n"], 0.02, 1)
+    assert known.patience(call, "n") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -214,3 +215,39 @@ async def test_a_lease_that_has_ended_already_is_left_alone() -> None:
     await bench.opened(complete=True).end()
     assert bench.router.successes == []
     assert [attempt.result for attempt in bench.probe.ended] == ["garbage"]
+
+
+# ── a replica that goes down ─────────────────────────────────────────────────────────────────────
+
+
+def down(router: FakeRouter) -> None:
+    for hear in tuple(router.watchers["r0"]):
+        hear()
+
+
+async def test_what_is_awaited_of_a_replica_that_goes_down_has_one_second_more() -> None:
+    bench, loop = Bench(), asyncio.get_running_loop()
+    async with asyncio.timeout(60) as bench.lease.limit:
+        down(bench.router)
+        when = bench.lease.limit.when()
+        assert when is not None
+        assert when <= loop.time() + 1.0
+        bench.lease.limit.reschedule(None)
+        await asyncio.sleep(0)
+    down(bench.router)  # nothing is awaited now, and nothing happens
+    assert bench.lease.hurried
+
+
+async def test_whoever_has_less_time_than_that_gets_no_more_of_it() -> None:
+    bench = Bench()
+    async with asyncio.timeout(0.5) as bench.lease.limit:
+        before = bench.lease.limit.when()
+        down(bench.router)
+        assert bench.lease.limit.when() == before
+        await asyncio.sleep(0)
+
+
+def test_after_its_end_a_lease_watches_nobody() -> None:
+    bench = Bench()
+    bench.lease.end("ok")
+    assert bench.router.watchers == {"r0": []}

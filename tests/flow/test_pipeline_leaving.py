@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from gateway.domain.call import Call, OutcomeKind
+from gateway.domain.errors import GatewayError, ShuttingDown
 from gateway.domain.limits import QueueLimits
 from gateway.domain.policy import Link
 from gateway.testing.fakes import (
@@ -43,6 +44,29 @@ async def test_a_client_that_leaves_before_it_reads_anything_is_cancelled_and_se
     assert house.outcome.code == "client_disconnected"
     assert [a.result for a in house.outcome.attempts] == ["cancelled"]
     assert rule.settled == [house.outcome]
+    assert house.idle()
+
+
+@pytest.mark.parametrize("reading", [True, False])
+async def test_a_call_that_we_cut_has_failed_and_its_error_says_why(reading: bool) -> None:
+    house = House([FakeAnswer(steps=(chunk("he") if reading else forever, forever))])
+    call, errors = a_call(stream=True), []
+    call.cut = ShuttingDown
+
+    async def client() -> None:
+        try:
+            await house.ask(call)
+        except GatewayError as error:
+            errors.append(error)
+
+    task = asyncio.create_task(client())
+    await until(lambda: house.wire.given)
+    await turns()
+    await left(task)
+    assert [error.code for error in errors] == ["shutting_down"]
+    assert (house.outcome.kind, house.outcome.status) == (OutcomeKind.FAILED, 503)
+    assert house.outcome.code == "shutting_down"
+    assert [a.result for a in house.outcome.attempts] == ["cancelled"]
     assert house.idle()
 
 

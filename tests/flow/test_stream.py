@@ -159,3 +159,37 @@ async def test_a_healthy_stream_asks_nobody() -> None:
     assert (await read(opened)).endswith(DONE)
     assert opened.delivered.text == "", "nothing was parsed"
     await opened.end()
+
+
+async def test_a_stream_of_a_replica_that_goes_down_is_not_waited_for_until_it_is_idle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.flow.lease.LAST_SECONDS", 0.02)
+    times, router = Timeouts(idle=60.0), FakeRouter()
+    wire = FakeWire([FakeAnswer(steps=(chunk("a"), silent))])
+    made = Attempts(router, wire, FakeTelemetry(), times, FakeClock())
+    opened = await made.make(a_call(stream=True), a_replica(), 1)
+    reading = asyncio.create_task(read(opened))
+    await asyncio.sleep(0)
+    (down,) = router.watchers["r0"]
+    await asyncio.sleep(0)
+    down()
+    async with asyncio.timeout(5):
+        with pytest.raises(LLMTimeoutError, match="down"):
+            await reading
+    assert opened.fault is Fault.TIMEOUT
+
+
+async def test_one_that_goes_down_while_nothing_is_awaited_has_its_second_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.flow.stream.LAST_SECONDS", 0.02)
+    router = FakeRouter()
+    wire = FakeWire([FakeAnswer(steps=(chunk("a"), chunk("b"), silent))])
+    made = Attempts(router, wire, FakeTelemetry(), Timeouts(idle=0.5), FakeClock())
+    opened = await made.make(a_call(stream=True), a_replica(), 1)
+    (down,) = router.watchers["r0"]
+    down()
+    with pytest.raises(LLMTimeoutError, match=r"no chunk for 0\.5 s"):
+        await read(opened)
+    assert not opened.lease.hurried, "it has said something since"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Collection
+from typing import Any
 
 import pytest
 
 from gateway.domain.call import Attempt, Call
+from gateway.domain.errors import ModelNotFound
 from gateway.domain.limits import Timeouts
+from gateway.domain.ports import Replica
 from gateway.domain.record import Record
 from gateway.domain.retry import Fault, RetryRule
 from gateway.domain.retry_budget import RetryBudget
@@ -284,3 +288,145 @@ async def test_a_plain_answer_is_hedged_by_the_time_that_plain_answers_take() ->
     opened = await path.go()
     assert opened.lease.replica.id == "r1"
     await opened.end()
+
+
+async def test_a_hedge_holds_its_place_before_its_task_begins() -> None:
+    call = a_call(stream=True)
+    path = Path([slow(), slow()], "r0", "r1", means=Means(hedging=hedging(call)), call=call)
+    loads: list[dict[str, int]] = []
+    pick = path.router.pick
+
+    async def noted(call: Call, model: str, tried: Collection[str]) -> Replica | None:
+        found = await pick(call, model, tried)
+        asyncio.get_running_loop().call_soon(lambda: loads.append(dict(path.router.load)))
+        return found
+
+    path.router.pick = noted  # type: ignore[method-assign]
+    task = asyncio.create_task(path.go())
+    async with asyncio.timeout(5):
+        while len(path.wire.given) < 2:  # noqa: ASYNC110 - what is waited for sets no event
+            await asyncio.sleep(0.001)
+    assert loads == [{"r0": 1}, {"r0": 1, "r1": 1}]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert not any(path.router.load.values())
+
+
+# ---- Replicas that are taken away meanwhile ------------------------------------------------------
+
+
+def when_slept(monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]) -> None:
+    """`then` happens during each back-off, which takes no time."""
+    real = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        if seconds:
+            then()
+        await real(0)
+
+    monkeypatch.setattr("gateway.flow.walk.asyncio.sleep", sleep)
+
+
+async def test_one_that_is_drained_during_the_back_off_gets_no_new_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = Path([failing(500), plain()])
+    when_slept(monkeypatch, lambda: path.router.drained.add("r0"))
+    with pytest.raises(AttemptFailed):
+        await path.go()
+    assert path.asked == ["r0"]
+
+
+async def test_one_that_a_reload_removes_during_the_back_off_gets_no_new_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = Path([failing(500), plain()])
+    path.router.cooling.add("r1")
+
+    def reload() -> None:
+        path.router.all = (a_replica("r1"),)
+
+    when_slept(monkeypatch, reload)
+    with pytest.raises(AttemptFailed):
+        await path.go()
+    assert path.asked == ["r0"]
+
+
+async def test_one_that_only_cools_down_is_asked_again(slept: list[float]) -> None:
+    path = Path([failing(500), plain()])
+
+    class Cooling(FakeAnswer):
+        def close(self) -> None:
+            path.router.cooling.add("r0")
+
+    path.wire.answers[0] = Cooling(status=500)
+    await (await path.go()).end()
+    assert (path.asked, slept) == (["r0", "r0"], [1.0])
+
+
+async def test_a_call_whose_model_is_removed_keeps_the_replicas_that_it_came_for(
+    slept: list[float],
+) -> None:
+    path = Path([failing(500), failing(500), plain()], "r0", "r1")
+    path.walk = Walk(path.walk._gear, path.call, "m", path.made, path.router.all)
+    path.router.all = (a_replica("other", "n"),)
+    await (await path.go()).end()
+    assert sorted(path.asked[:2]) == ["r0", "r1"]
+    assert (len(path.asked), slept) == (3, [1.0])
+
+
+async def test_of_those_it_keeps_a_drained_one_is_not_asked() -> None:
+    path = Path([plain()], "r0", "r1")
+    path.walk = Walk(path.walk._gear, path.call, "m", path.made, path.router.all)
+    path.router.all = (a_replica("other", "n"),)
+    path.router.drained = {"r0"}
+    await (await path.go()).end()
+    assert path.asked == ["r1"]
+
+
+async def test_an_unknown_model_is_still_told() -> None:
+    path = Path([plain()])
+    path.router.all = (a_replica("other", "n"),)
+    with pytest.raises(ModelNotFound):
+        await path.go()
+
+
+# ---- What moves for nothing ----------------------------------------------------------------------
+
+
+async def test_a_move_to_a_replica_that_fails_as_well_is_no_longer_free() -> None:
+    path = Path([failing(500)] * 4, "r0", "r1", means=Means(RetryBudget(0.0, 0, lambda: 0.0)))
+    path.router.doubted = {"r1"}
+    with pytest.raises(AttemptFailed):
+        await path.go()
+    assert path.asked == ["r0"]
+
+
+async def test_the_second_hand_over_of_a_call_is_free_only_to_a_trusted_replica() -> None:
+    means = Means(RetryBudget(0.0, 0, lambda: 0.0))
+    path = Path([streamed("x")] * 3, "r0", "r1", "r2", means=means, call=a_call(stream=True))
+    path.router.doubted = {"r1", "r2"}
+    failed = AttemptFailed(Fault.BROKEN, "reset")
+    ask, (first, second, _) = Ask(path.call.body, 60.0), path.router.all
+    await (await path.walk.again(ask, failed, first)).end()
+    with pytest.raises(AttemptFailed):
+        await path.walk.again(ask, failed, second)
+    path.router.doubted = set()
+    await (await path.walk.again(ask, failed, second)).end()
+    assert path.asked == ["r1", "r2"]
+
+
+async def test_one_that_is_drained_is_no_other_to_hurry_for() -> None:
+    times = Timeouts(first_token=60.0, total=60.0)
+    path = Path([streamed("x")], "r0", "r1", timeouts=times, call=a_call(stream=True))
+    path.router.drained = {"r1"}
+    told: list[bool] = []
+    make = path.walk._gear.attempts.make
+
+    async def noted(*given: Any, others: bool) -> Opened:
+        told.append(others)
+        return await make(*given, others=others)
+
+    path.walk._gear.attempts.make = noted  # type: ignore[method-assign]
+    await (await path.go()).end()
+    assert told == [False]

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.web.closing import Closing, ClosingDoor, signals, was_cut
+from gateway.web.closing import Closing, ClosingDoor, signals
+from gateway.web.connection import was_cut
 
 Body = Callable[[Send], Awaitable[None]]
 

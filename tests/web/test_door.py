@@ -8,7 +8,7 @@ import pytest
 from starlette.requests import Request
 
 from gateway.domain.endpoints import CHAT
-from gateway.domain.errors import InvalidRequest
+from gateway.domain.errors import ClientStalled, GatewayError, InvalidRequest, ShuttingDown
 from gateway.domain.limits import Priority
 from gateway.web.door import NotJson, call_of, json_of, priority_of, request_id, timeout_of
 
@@ -54,6 +54,17 @@ def test_a_traceparent_that_is_none_is_dropped() -> None:
 def test_whoever_waits_in_an_editor_goes_first_unless_it_says_otherwise() -> None:
     assert call_of(asked("/api/ai/explain"), CHAT, 1.0).priority is Priority.INTERACTIVE
     assert call_of(asked("/v1/chat/completions"), CHAT, 1.0).priority is Priority.NORMAL
+
+
+@pytest.mark.parametrize(
+    ("mark", "error"), [("cut_by_shutdown", ShuttingDown), ("client_stalled", ClientStalled)]
+)
+def test_a_call_that_we_end_ourselves_knows_why(mark: str, error: type[GatewayError]) -> None:
+    request = asked()
+    call = call_of(request, CHAT, 1.0)
+    assert call.cut() is None
+    request.scope["state"][mark] = True
+    assert type(call.cut()) is error
 
 
 @pytest.mark.parametrize("word", ["interactive", "normal", "batch", " Batch "])
