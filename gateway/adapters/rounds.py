@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from gateway.domain.errors import GatewayError
+
 Place = TypeVar("Place")
 
 _log = logging.getLogger("gateway.replicas")
@@ -74,6 +76,9 @@ class Rounds(Generic[Place]):
     async def _one(self, name: str, place: Place) -> None:
         try:
             await self._visit(place)
+        except GatewayError as error:
+            # It could not even be asked: that says nothing about the place.
+            _log.warning("the visit to %s was not made: %s", name, error)
         except Exception:
             # A marked edge: a visit that fails in a way nobody thought of must not end the rounds.
             _log.exception("the visit to %s failed", name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -14,6 +15,7 @@ from weakref import WeakSet
 import aiohttp
 from aiohttp.connector import Connection
 
+from gateway.domain.errors import OutOfDescriptors
 from gateway.domain.ports import WireError
 from gateway.domain.retry import Fault
 
@@ -21,6 +23,7 @@ from gateway.domain.retry import Fault
 # close first and a request does not meet a connection that is just being closed.
 _KEEP_ALIVE_SECONDS = 4.0
 _READ_BYTES = 64 * 1024
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE})
 # A connection that the other side has closed while nobody used it says so within a round trip.
 _STALE_SECONDS = 0.5
 
@@ -145,7 +148,8 @@ class AiohttpWire:
     async def send(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None
     ) -> AiohttpResponse:
-        """Send and wait for the headers. WireError(CONNECT) before a connection, (BROKEN) after.
+        """Send and wait for the headers. WireError(CONNECT) before a connection, (BROKEN) after;
+        OutOfDescriptors where it is this process that cannot open one.
 
         A kept connection that turns out to be dead is no failure: the request goes out once more
         on a new one. Nothing was answered then, and generating twice has no effect but its cost.
@@ -163,6 +167,8 @@ class AiohttpWire:
             ValueError,  # a URL that is none, a line break in a header: of a wrong configuration
             ssl.SSLError,
         ) as error:
+            if getattr(error, "errno", None) in _EXHAUSTED:
+                raise OutOfDescriptors(_describe(error)) from error
             raise WireError(Fault.CONNECT, _describe(error)) from error
         except (aiohttp.ClientError, OSError) as error:
             raise WireError(Fault.BROKEN, _describe(error)) from error

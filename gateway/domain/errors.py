@@ -13,6 +13,7 @@
     ├── Overloaded              429  queue_full              no slot in time
     ├── ClientStalled           499  client_stalled          nobody is there to read it
     ├── ShuttingDown            503  shutting_down           SIGTERM has come
+    ├── OutOfDescriptors        503  gateway_overloaded      no connection can be opened
     └── LLMError                503  replica_unavailable     no replica gave an answer
         ├── LLMTimeoutError     504  timeout
         ├── ReplicaBusy         429  replica_rate_limited
@@ -188,6 +189,17 @@ class ShuttingDown(GatewayError):
 
     def __init__(self) -> None:
         super().__init__(retry_after=1.0)
+
+
+class OutOfDescriptors(GatewayError):
+    """This process may open no more connections (RLIMIT_NOFILE); no replica is to blame."""
+
+    status = 503
+    code = "gateway_overloaded"
+    default_public = "This gateway has too many connections open; try again soon."
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail=detail, retry_after=1.0)
 
 
 class LLMError(GatewayError):

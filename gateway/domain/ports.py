@@ -87,8 +87,9 @@ class Wire(Protocol):
     async def send(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None
     ) -> WireResponse:
-        """Send and wait for the headers. WireError when that fails. No deadline of its own but
-        for connecting: callers set theirs around it."""
+        """Send and wait for the headers. WireError when that fails, OutOfDescriptors when it is
+        this process that cannot. No deadline of its own but for connecting: callers set theirs
+        around it."""
         ...
 
 

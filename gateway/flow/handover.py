@@ -20,12 +20,17 @@ from gateway.domain.retry import Fault
 from gateway.domain.seam import Seam
 from gateway.domain.sse import encode
 from gateway.flow.attempt import Ask, AttemptFailed
+from gateway.flow.herd import MOST_COUNTS
 from gateway.flow.lease import Opened
 from gateway.flow.stream import Broken
 from gateway.flow.walk import Gear, Walk
 
 # A client waits at the seam while tokens are counted: an estimate now beats a count later.
 _COUNT_SECONDS = 0.5
+# A replica that has brought an answer so far forward did not break on it at its first step.
+_PROGRESS_PIECES = 8
+# Hand-overs of one call in all, as a multiple of those that bring it no further.
+_IN_ALL = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +55,25 @@ class Handover:
         self._gear = gear
         self._walk = walk
         self._body = body
-        self._count = 0
+        self._count = self._in_vain = 0
+        self._pieces = 0
+        self._further = False
 
     async def __call__(self, opened: Opened, broken: Broken) -> bytes | None:
-        """See Rescue. At most `rule.limit` times for one call."""
+        """See Rescue. At most `rule.limit` times in a row to replicas that bring the answer no
+        further: a request that kills whoever serves it must not go round. A long answer may
+        outlive more replicas than that."""
         lease, fault = opened.lease, broken.fault
         assert fault is not None  # a deadline is nobody's to mend
         lease.end(fault, None if fault.of_client else fault)
         self._walk.made.append(lease.seen(fault))
         count_malformed(opened, self._gear.attempts.telemetry)
-        self._count += 1
-        opened.delivered.read()
-        if self._count > self._gear.rule.limit:
-            self._tell(opened, "failed", fault, why=f"{self._count - 1} hand-overs")
+        async with self._gear.herd.turn():
+            opened.delivered.read()
+        if not self._may_go_on(opened.delivered):
+            self._tell(opened, "failed", fault, why=f"{self._count} hand-overs")
             raise broken.error from None
+        self._count += 1
         if why := self._unsafe(opened, fault):
             self._tell(opened, "unsafe", fault, why=why)
             raise broken.error from None
@@ -75,6 +85,14 @@ class Handover:
             return self._finish(opened)
         await self._go_on(opened, plan, broken)
         return None
+
+    def _may_go_on(self, delivered: Delivered) -> bool:
+        limit, before = self._gear.rule.limit, self._pieces
+        self._pieces = delivered.pieces
+        further = self._count and delivered.pieces - before >= _PROGRESS_PIECES
+        self._further = bool(further)
+        self._in_vain = 1 if further else self._in_vain + 1
+        return self._in_vain <= limit and self._count < limit * _IN_ALL
 
     def _unsafe(self, opened: Opened, fault: Fault) -> str:
         """Why nobody can go on; "" when somebody may."""
@@ -99,16 +117,19 @@ class Handover:
 
     async def _tokens(self, delivered: Delivered, sent: str) -> int:
         """Tokens of `sent`: by the replica's own count, else the tokenizer's, else a piece each."""
-        counter = self._gear.means.tokens
+        counter, herd = self._gear.means.tokens, self._gear.herd
         if delivered.tokens is not None:
             return delivered.tokens
-        if counter is None:
+        if counter is None or herd.counting >= MOST_COUNTS:
             return delivered.pieces
+        herd.counting += 1
         try:
             async with asyncio.timeout(_COUNT_SECONDS):
                 (counted,) = await counter.count_texts(self._walk.model, [sent])
         except (TimeoutError, GatewayError):
             return delivered.pieces
+        finally:
+            herd.counting -= 1
         return counted.tokens if counted.exact else delivered.pieces
 
     async def _go_on(self, opened: Opened, plan: _Plan, broken: Broken) -> None:
@@ -129,7 +150,7 @@ class Handover:
         ask = Ask(self._body, lease.call.deadline, reshape if plan.sent else None, graft)
         failed = AttemptFailed(fault, str(broken))
         try:
-            fresh = await self._walk.again(ask, failed, lease.replica)
+            fresh = await self._walk.again(ask, failed, lease.replica, further=self._further)
         except AttemptFailed as error:
             self._tell(opened, "failed", fault, why=str(error.fault))
             raise broken.error from error

@@ -17,6 +17,7 @@ from gateway.domain.retry_budget import RetryBudget
 from gateway.domain.standing import Regard
 from gateway.flow.attempt import Ask, AttemptFailed, Attempts
 from gateway.flow.hedge import Attempting, Hedging, race
+from gateway.flow.herd import Herd
 from gateway.flow.lease import Opened
 from gateway.flow.window import Window
 
@@ -43,6 +44,7 @@ class Gear:
     clock: Callable[[], float]
     random: Callable[[], float]
     means: Means = field(default_factory=Means)
+    herd: Herd = field(default_factory=Herd)
 
 
 class Walk:
@@ -78,10 +80,18 @@ class Walk:
         """The answer, begun. AttemptFailed is that of the last attempt."""
         return await self._go(ask, None)
 
-    async def again(self, ask: Ask, failed: AttemptFailed, replica: Replica) -> Opened:
-        """As `first`, after an answer from `replica` broke off; however often that happens, there
-        are no more attempts than the rule's limit. When it happens first, the budget is not asked
-        for the first attempt: going on costs less than the answer that would be lost."""
+    async def again(
+        self, ask: Ask, failed: AttemptFailed, replica: Replica, *, further: bool = False
+    ) -> Opened:
+        """As `first`, after an answer from `replica` broke off. When that happens first, or the
+        answer was brought `further` since, there are as many attempts as the rule's limit, and
+        the budget is not asked as long as there is a replica to go to at once: going on costs less
+        than the answer that would be lost. Else there are as many as were left, at its expense.
+        One that failed longer ago than a back-off lasts may be asked again."""
+        ready = self._gear.clock() - self._gear.rule.delay(1, 0.5)
+        self._tried = {one for one in self._tried if self._rests[one] >= ready}
+        if further:
+            self._left_to_go_on, self._went_on = self._gear.rule.limit, False
         self._failed(replica, failed)
         self.last = replica
         if ask.reshape is not None:
@@ -100,7 +110,7 @@ class Walk:
         for number in range(1, most + 1):
             replica = await self._choose(ask, failed, free=free)
             self._left_to_go_on -= going_on
-            self.last, free = replica, False
+            self.last, free = replica, free and going_on
             try:
                 return await self._make(replica, ask)
             except AttemptFailed as error:
@@ -184,7 +194,7 @@ class Walk:
         pause = max(gear.rule.delay(self._waits, gear.random()), rests - now)
         if now + pause >= ask.begin_by:
             raise failed
-        self._afford(failed, free=free)
+        self._afford(failed, free=free and self._waits == 1)
         await asyncio.sleep(pause)
         ready = now + pause
         self._tried = {one for one in self._tried if self._rests[one] > ready}

@@ -251,6 +251,7 @@ def _print(reply: Mapping[str, object]) -> None:
 async def _serve(options: argparse.Namespace) -> None:
     served = Served(tuple(options.model), options.max_model_len, int(time.time()))
     server = MockServer(served)
+    await server.order("script", {"behaviours": orjson.loads(options.script)})
     await server.listen(options.port)
     _print({"url": f"http://127.0.0.1:{server.port}", "port": server.port, "pid": os.getpid()})
     if not options.orders:
@@ -267,6 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=0, help="0, the default, picks a free one")
     parser.add_argument("--model", nargs="+", default=["mock"], help="names; '*' serves any")
     parser.add_argument("--max-model-len", type=int, default=4096)
+    parser.add_argument("--script", default="[]", help="behaviours from the start, as JSON")
     parser.add_argument("--orders", action="store_true", help="JSON lines on stdin; EOF stops")
     for wish in (signal.SIGINT, signal.SIGTERM):
         signal.signal(wish, signal.SIG_DFL)

@@ -51,15 +51,23 @@ class MockVLLM:
 
     @classmethod
     def start(
-        cls, *, model: str | Sequence[str] = "mock", port: int = 0, max_model_len: int = 4096
+        cls,
+        *,
+        model: str | Sequence[str] = "mock",
+        port: int = 0,
+        max_model_len: int = 4096,
+        script: Sequence[Behaviour] = (),
     ) -> "MockVLLM":
         """A mock that listens on 127.0.0.1 by the time this returns; port 0 picks a free one.
 
         Blocks for as long as a Python process takes to start, 0.2 s.
         `model` is what it serves: other names get vLLM's 404. "*" serves whatever is asked for.
+        `script` holds before the first request can come, also after a restart.
         """
         names = [model] if isinstance(model, str) else list(model)
-        return cls(["--max-model-len", str(max_model_len), "--model", *names], port)
+        told = json.dumps([behaviour.to_json() for behaviour in script])
+        options = ["--max-model-len", str(max_model_len), "--script", told, "--model", *names]
+        return cls(options, port)
 
     def _launch(self, port: int) -> None:
         options = ["--orders", "--port", str(port), *self._options]
@@ -176,7 +184,7 @@ class MockVLLM:
         self._clear_away()
 
     def restart(self) -> None:
-        """A new process on the same port, with nothing scripted; the old one is killed."""
+        """A new process on the same port, as at the start; the old one is killed."""
         self.kill()
         self._launch(self.port)
 

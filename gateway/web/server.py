@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -39,13 +41,21 @@ from gateway.web.workers import Workers
 _READY_SECONDS = 120.0
 _BACKLOG = 2048
 _FLUSH_SECONDS = 2
+# Hundreds of streams in flight are that many objects, and none of them garbage. Python's own 700
+# would look at them again and again.
+_YOUNG_OBJECTS = 2_000
 
 
 def create_app(
-    settings: Settings, fleet: Fleet, again: Callable[[], Settings] | None = None, sha: str = ""
+    settings: Settings,
+    fleet: Fleet,
+    again: Callable[[], Settings] | None = None,
+    sha: str = "",
+    opened: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """The application of one process; its lifespan opens and closes the gateway. `again` reads the
-    settings anew: without it nothing is reloaded. `sha`: see Reload."""
+    settings anew: without it nothing is reloaded. `sha`: see Reload. `opened` is called once the
+    gateway is open, before anything is served."""
     gateway = Gateway(settings, fleet)
     logs.configure(settings.telemetry.log_format, settings.telemetry.log_level)
     server = settings.server
@@ -59,6 +69,7 @@ def create_app(
             await stack.enter_async_context(reload.watching())
             handlers = signals(closing, reload.now, alone=server.workers == 1)
             await stack.enter_async_context(handlers)
+            opened()
             yield
 
     return build_app(
@@ -106,6 +117,7 @@ def serve(settings: Settings, again: Callable[[], Settings] | None = None) -> in
     if problems := check(settings).problems:
         raise ConfigError(problems)
     _say(f"vllm-gateway {own_version()} is starting …")
+    allow_descriptors()
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(settings))
         fleet = fleet_of(settings)
@@ -115,7 +127,8 @@ def serve(settings: Settings, again: Callable[[], Settings] | None = None) -> in
             # Read by prometheus_client when it is first imported, in the workers.
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-metrics-"))
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        config = _uvicorn_config(settings, partial(create_app, settings, fleet, again, sha))
+        factory = partial(create_app, settings, fleet, again, sha, keep_for_good)
+        config = _uvicorn_config(settings, factory)
         port = listener.getsockname()[1]
         threading.Thread(target=_announce, args=(settings, fleet, port), daemon=True).start()
         if settings.server.workers > 1:
@@ -128,6 +141,22 @@ def serve(settings: Settings, again: Callable[[], Settings] | None = None) -> in
             signal.signal(number, _heard)
         server.run(sockets=[listener])
         return 0 if server.started else 1
+
+
+def allow_descriptors() -> None:
+    """As many open files as the system lets us have. A stream takes two; many shells and service
+    managers begin with 1024, a limit from the days of select(), which nothing here uses."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # macOS has a lower limit that it does not tell
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def keep_for_good() -> None:
+    """What has been imported and built by now lives as long as the process. To look for garbage in
+    all of it halts every stream for a quarter of a second, every few seconds under load."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
 
 def _heard(number: int, frame: FrameType | None) -> None:

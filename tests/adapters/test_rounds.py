@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gateway.adapters.rounds import Pace, Rounds
+from gateway.domain.errors import GatewayError
 
 QUICK = Pace(0.05, 0.2)
 
@@ -30,6 +31,8 @@ class Visits:
         self.changed.set()
         if place in self.hold:
             await self.hold[place].wait()
+        if place == "unreachable":
+            raise GatewayError(detail="no descriptor is left")
         if place == "broken":
             raise RuntimeError("a visit that nobody thought of")
 
@@ -87,6 +90,17 @@ async def test_a_visit_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture)
         async with going({"broken": "broken"}, visits):
             await visits.reach("broken", 3)
     assert "the visit to broken failed" in caplog.text
+
+
+async def test_a_visit_that_could_not_be_made_is_told_in_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    visits = Visits()
+    async with going({"unreachable": "unreachable"}, visits):
+        await visits.reach("unreachable", 2)
+    (first, *_) = caplog.records
+    assert (first.levelname, first.exc_info) == ("WARNING", None)
+    assert "no descriptor is left" in first.getMessage()
 
 
 async def test_at_the_end_visits_under_way_end_too() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
 
@@ -12,6 +13,7 @@ import pytest
 
 from gateway.adapters import transport
 from gateway.adapters.transport import AiohttpResponse, AiohttpWire
+from gateway.domain.errors import OutOfDescriptors
 from gateway.domain.ports import WireError
 from gateway.domain.retry import Fault
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
@@ -154,6 +156,23 @@ async def test_a_wire_that_was_not_entered_says_how() -> None:
 async def test_refused_is_no_connection(wire: AiohttpWire, mock_vllm: MockVLLM) -> None:
     mock_vllm.refuse()
     assert await fault_of_sending(wire, mock_vllm) is Fault.CONNECT
+
+
+async def test_out_of_descriptors_is_no_fault_of_the_replica(
+    wire: AiohttpWire, mock_vllm: MockVLLM
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    next_one = os.dup(0)
+    os.close(next_one)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, hard))
+    try:
+        with pytest.raises(OutOfDescriptors) as caught:
+            await post(wire, mock_vllm)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (caught.value.status, caught.value.retry_after) == (503, 1.0)
+    assert mock_vllm.url not in caught.value.public
+    assert await status_of(wire, mock_vllm) == 200
 
 
 async def test_a_name_that_nobody_knows_is_no_connection(

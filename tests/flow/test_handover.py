@@ -21,6 +21,7 @@ from gateway.domain.retry import Fault, RetryRule
 from gateway.domain.sse import DONE, data_of, events
 from gateway.flow.attempt import Attempts
 from gateway.flow.engine import Engine
+from gateway.flow.herd import MOST_COUNTS
 from gateway.flow.walk import Means
 from gateway.testing.fakes import (
     FakeAnswer,
@@ -273,6 +274,47 @@ async def test_there_is_an_end_to_handing_over() -> None:
     assert len(house.wire.sent) == 4, "the first, and three on top of it"
     assert house.text == " 0 1 2 3"
     assert house.results() == ["continued"] * 3 + ["failed"]
+
+
+def far(number: int) -> FakeAnswer:
+    """A replica that brings the answer eight pieces forward before it breaks."""
+    return cut(*[f" {number}.{piece}" for piece in range(8)])
+
+
+async def test_a_long_answer_may_outlive_more_replicas_than_that() -> None:
+    house = House(*[far(n) for n in range(6)], streamed(" end"))
+    assert (await house.ask()).endswith(" 5.7 end")
+    assert len(house.wire.sent) == 7
+    house.idle()
+
+
+async def test_even_a_long_answer_does_not_go_round_for_ever() -> None:
+    house = House(*[far(n) for n in range(20)])
+    await house.fails()
+    assert len(house.wire.sent) == 13, "the first, and four times three on top of it"
+
+
+async def test_when_many_break_at_once_few_are_counted_and_the_others_estimated() -> None:
+    many = MOST_COUNTS + 4
+    tokens = FakeTokens(hangs=True)
+    house = House(*[cut("a b", " c") for _ in range(many)], *[streamed()] * many, tokens=tokens)
+
+    async def ask() -> None:
+        call = a_call(stream=True)
+        call.body["max_tokens"] = 9
+        async with house.engine.open(call, []) as reply:
+            async for _ in reply.chunks:
+                pass
+
+    tasks = [asyncio.create_task(ask()) for _ in range(many)]
+    async with asyncio.timeout(5):
+        while len(house.wire.sent) < many + 4:  # noqa: ASYNC110 - what is waited for sets no event
+            await asyncio.sleep(0)
+    assert len(tokens.asked) == MOST_COUNTS
+    assert [sent.body["max_tokens"] for sent in house.wire.sent[many:]] == [7] * 4
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_a_target_that_refuses_the_prefill_ends_it() -> None:

@@ -133,6 +133,30 @@ async def test_going_on_with_a_broken_answer_needs_no_budget() -> None:
     await opened.end()
 
 
+async def test_going_on_needs_no_budget_either_where_the_next_one_is_down_as_well() -> None:
+    means = Means(RetryBudget(0.0, 0, lambda: 0.0))
+    answers = [failing(503), streamed("x")]
+    path = Path([*answers], "r0", "r1", "r2", means=means, call=a_call(stream=True))
+    failed = AttemptFailed(Fault.BROKEN, "reset")
+    opened = await path.walk.again(Ask(path.call.body, 60.0), failed, path.router.all[0])
+    assert path.asked == ["r1", "r2"]
+    await opened.end()
+
+
+@pytest.mark.parametrize(("later", "waits"), [(0.5, [1.0]), (1.5, [])])
+async def test_one_that_broke_longer_ago_than_a_back_off_goes_on_at_once(
+    slept: list[float], later: float, waits: list[float]
+) -> None:
+    path = Path([streamed("x"), streamed("y")], "r0", "r1", call=a_call(stream=True))
+    ask, failed = Ask(path.call.body, 60.0), AttemptFailed(Fault.BROKEN, "reset")
+    first, second = path.router.all
+    await (await path.walk.again(ask, failed, first)).end()
+    path.clock.now += later
+    await (await path.walk.again(ask, failed, second)).end()
+    assert slept == waits
+    assert path.asked == ["r1", "r0"]
+
+
 async def test_the_failed_replica_goes_on_itself_where_it_is_the_only_one(
     slept: list[float],
 ) -> None:

@@ -199,6 +199,14 @@ def test_killed_it_breaks_connections_and_restarts_on_its_port(mock_vllm: MockVL
     assert ask(mock_vllm).status_code == 200
 
 
+def test_what_it_was_started_with_holds_from_the_first_request_and_after_a_restart() -> None:
+    with MockVLLM.start(script=[Behaviour(status=429), Behaviour(echo=True)]) as mock:
+        for _ in range(2):
+            assert ask(mock).status_code == 429
+            assert ask(mock).json()["choices"][0]["message"]["content"] == "hi"
+            mock.restart()
+
+
 def test_frozen_it_takes_connections_and_answers_nobody_until_it_thaws(
     mock_vllm: MockVLLM,
 ) -> None:
