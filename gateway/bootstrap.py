@@ -127,7 +127,14 @@ class Gateway:
             clock=time.monotonic,
             random=random.random,
         )
-        self.admission = Admission(
+        self.admission = self._queues(settings)
+        retries, hedging = settings.retries, settings.hedging
+        self._budget = RetryBudget(retries.budget, retries.floor, time.monotonic)
+        self._hedging = Hedging(hedging.models, hedging.budget, hedging.min_samples)
+        self.house = self.build(plan)
+
+    def _queues(self, settings: Settings) -> Admission:
+        return Admission(
             self._capacity,
             queue_limits_of(settings),
             time.monotonic,
@@ -135,10 +142,6 @@ class Gateway:
             on_depth=self.telemetry.queued,
             on_shed=self.telemetry.shed,
         )
-        retries, hedging = settings.retries, settings.hedging
-        self._budget = RetryBudget(retries.budget, retries.floor, time.monotonic)
-        self._hedging = Hedging(hedging.models, hedging.budget, hedging.min_samples)
-        self.house = self.build(plan)
 
     @property
     def answers(self) -> Pipeline:
