@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -106,11 +106,7 @@ class Gateway:
         self.router: LiteLLMRouter = LiteLLMRouter(
             time.monotonic, self.states, affinity_of(settings), panics=settings.health.panic
         )
-        told = Told(
-            lambda count: self.telemetry.records_dropped(count),
-            lambda is_so: self.telemetry.records_shared(1 if is_so else -1),
-        )
-        self._shared = _record_queue(settings, told)
+        self._shared = _record_queue(settings, lambda: self.telemetry)
         self.records = Records(settings.records.keep, settings.records.max_bytes, self._shared)
         self.telemetry = Telemetry(
             settings.telemetry, self.router.models, time.monotonic, self.records.keep
@@ -244,7 +240,7 @@ class Gateway:
                 known = await self._look_for_models(fleet)
 
 
-def _record_queue(settings: Settings, told: Told) -> RecordQueue | None:
+def _record_queue(settings: Settings, telemetry: Callable[[], Telemetry]) -> RecordQueue | None:
     """The way of decision records to Redis, where one is configured."""
     own = settings.records
     if own.redis_url is None or own.keep == 0:
@@ -254,6 +250,10 @@ def _record_queue(settings: Settings, told: Told) -> RecordQueue | None:
 
     url, most, most_bytes = own.redis_url.get_secret_value(), own.keep, own.max_bytes
     store = RedisRecords(url, keep=most, most_bytes=most_bytes, ttl=own.redis_ttl_s)
+    told = Told(
+        lambda count: telemetry().records_dropped(count),
+        lambda is_so: telemetry().records_shared(1 if is_so else -1),
+    )
     return RecordQueue(store, most, most_bytes, told)
 
 

@@ -202,7 +202,7 @@ RECORDS_SHARED = Metric(
     "gw_records_redis_up",
     Kind.GAUGE,
     "processes",
-    "Processes of the gateway that reach the Redis of records.redis_url.",
+    "Processes of the gateway that reach the Redis of records.redis_url; 0 also where none is set.",
 )
 RECORDS_DROPPED = Metric(
     "gw_records_dropped_total",
