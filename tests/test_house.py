@@ -242,6 +242,7 @@ def test_the_import_contracts_hold() -> None:
         ("settings/tree.py", "import gateway.bootstrap", "The layers"),
         ("newcomer.py", "x = 1", "The layers"),
         ("flow/engine.py", "import litellm", "Only gateway/adapters/litellm_router.py"),
+        ("adapters/records.py", "import redis", "Only gateway/adapters/redis_records.py"),
         ("domain/retry.py", "import time", "The domain is pure"),
         ("flow/engine.py", "import aiohttp", "The rooms know no outside thing"),
         ("adapters/transport.py", "import starlette", "Only the HTTP edge"),

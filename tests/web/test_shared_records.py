@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.reload import as_started, waiting_for_restart
 from gateway.settings import Settings
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
 from gateway.testing.plugin import MockFleet
@@ -110,6 +111,15 @@ def test_a_gateway_starts_and_ends_without_its_redis(mock: MockVLLM, redis: Redi
         assert ask(gateway, "mine", "sk-ide").status_code == 200
         until(lambda: ready(gateway) == (200, "redis unavailable"))
         until(lambda: look(gateway, "mine").status_code == 200)
+
+
+def test_another_redis_takes_a_restart_and_its_url_is_not_told() -> None:
+    was, now = (
+        Settings(records={"redis_url": url})  # type: ignore[arg-type]
+        for url in (None, f"redis://:{PASSWORD}@cache")
+    )
+    assert waiting_for_restart(now, was) == ("records.redis_url",)
+    assert as_started(now, was).records == was.records
 
 
 def test_each_worker_finds_what_any_worker_served_and_none_is_lost_at_the_end(
