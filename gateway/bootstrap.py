@@ -17,20 +17,25 @@ from gateway.adapters.health import Health
 from gateway.adapters.prompts import PromptFiles
 from gateway.adapters.records import Records
 from gateway.adapters.replica_states import ReplicaStates
+from gateway.adapters.syntax import TreeSitter
 from gateway.adapters.telemetry import Telemetry
 from gateway.adapters.tokens import ReplicaTokens
 from gateway.adapters.transport import AiohttpWire
 from gateway.domain.limits import StreamLimits, Timeouts
 from gateway.domain.retry import RetryRule
 from gateway.domain.retry_budget import RetryBudget
+from gateway.domain.screening import Screen
 from gateway.flow.admission import Admission
 from gateway.flow.assist import Assist, AssistLimits
 from gateway.flow.attempt import Attempts
+from gateway.flow.context import ContextBuilder
 from gateway.flow.engine import Engine
 from gateway.flow.guard import Guard
 from gateway.flow.hedge import Hedging
 from gateway.flow.identify import Identify
 from gateway.flow.pipeline import Pipeline
+from gateway.flow.sessions import Sessions
+from gateway.flow.survey import Surveyor
 from gateway.flow.walk import Means
 from gateway.plan import (
     Fleet,
@@ -126,6 +131,8 @@ class Gateway:
             on_depth=self.telemetry.queued,
             on_shed=self.telemetry.shed,
         )
+        self._syntax = TreeSitter()
+        self._sessions = Sessions()
         self.house = self.build(plan)
 
     @property
@@ -144,13 +151,16 @@ class Gateway:
             clock=time.monotonic,
         )
         answers = self._pipeline(plan, timeouts, identify, tokens)
+        screen = Screen(settings.assist.denied_paths, settings.assist.secrets)
+        surveyor = Surveyor(self._syntax, screen)
+        builder = ContextBuilder(plan.prompts, tokens, surveyor, self._sessions)
         limits = AssistLimits(
             model=settings.assist.model,
             explain_tokens=settings.assist.explain_max_tokens,
             rewrite_tokens=settings.assist.rewrite_max_tokens,
         )
         models = self.router.models
-        assist = Assist(answers, plan.prompts, tokens, models=models, limits=limits)
+        assist = Assist(answers, plan.prompts, builder, models=models, limits=limits)
         return House(plan, timeouts, streams_of(settings), identify, answers, assist)
 
     def _pipeline(

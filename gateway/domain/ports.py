@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from gateway.domain.call import Attempt, Call, Outcome, PromptRef, Reply, Usage
 from gateway.domain.metrics import Metric
 from gateway.domain.retry import Fault
+from gateway.domain.structure import Structure
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,15 @@ class Tokens(Protocol):
         ...
 
 
+class Syntax(Protocol):
+    """Reads the structure of source code."""
+
+    def structure(self, language: str, text: str) -> Structure:
+        """The structure of `text`; its `remark` says what kept a parser from making it. Bounded in
+        time, safe in any thread, and never raises."""
+        ...
+
+
 class Probe(Protocol):
     """Watches one attempt. One that is never ended is ended when its call is settled."""
 
@@ -256,4 +266,9 @@ class Answers(Protocol):
     ) -> AbstractAsyncContextManager[Reply]:
         """Walk `call` to a replica; `prepare` fills its body once the caller is known. Leaving
         the block settles the call, once, whatever happened."""
+        ...
+
+    def rehearse(self, call: Call, prepare: Prepare) -> AbstractAsyncContextManager[None]:
+        """Walk `call` as far as `answer` would before it takes a slot: no replica hears of it.
+        Leaving the block settles the call."""
         ...

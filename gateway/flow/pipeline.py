@@ -43,28 +43,43 @@ class Pipeline:
         """Walk `call` to a replica. `prepare` fills its body once the caller is known, so that
         nobody learns anything of a request's contents, or costs us work, without a key.
         Leaving the block settles the call, once, whatever happened."""
+        async with self._settling(call) as meter, AsyncExitStack() as rooms:
+            yield await self._walk(call, prepare, meter, rooms)
+
+    @asynccontextmanager
+    async def rehearse(self, call: Call, prepare: Prepare) -> AsyncIterator[None]:
+        """Walk `call` as far as `answer` would before it takes a slot: key and policies hold, and
+        no replica hears of it. Leaving the block settles the call."""
+        async with self._settling(call) as meter:
+            await self._check(call, prepare)
+            meter.reply = Reply(_chunks(), stream=False, replica="", complete=True)
+            yield
+
+    @asynccontextmanager
+    async def _settling(self, call: Call) -> AsyncIterator[Meter]:
         meter = Meter(call, self._clock)
         call.record = Record(self._clock)
         self._telemetry.started(call)
         try:
-            async with AsyncExitStack() as rooms:
-                reply = await self._walk(call, prepare, meter, rooms)
-                yield reply
+            yield meter
         except BaseException as error:
             meter.error = error
             raise
         finally:
             await self._settle(call, meter.outcome())
 
-    async def _walk(
-        self, call: Call, prepare: Prepare | None, meter: Meter, rooms: AsyncExitStack
-    ) -> Reply:
+    async def _check(self, call: Call, prepare: Prepare | None) -> None:
         call.caller = self._identify(call)
         if prepare is not None:
             await prepare(call)
         self._engine.check(call)
         await self._guard.before(call)
         self._engine.check(call)  # a policy may have sent it to another model
+
+    async def _walk(
+        self, call: Call, prepare: Prepare | None, meter: Meter, rooms: AsyncExitStack
+    ) -> Reply:
+        await self._check(call, prepare)
         await rooms.enter_async_context(self._admission.slot(call))
         reply = await rooms.enter_async_context(self._engine.open(call, meter.attempts))
         meter.reply = reply
@@ -78,6 +93,11 @@ class Pipeline:
                 await _to_its_end(self._guard.after(call, outcome))
         finally:
             self._telemetry.settled(call, outcome)
+
+
+async def _chunks(*chunks: bytes) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:

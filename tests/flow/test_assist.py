@@ -33,11 +33,16 @@ from gateway.domain.material import Material
 from gateway.domain.policy import Link, When
 from gateway.domain.ports import WireError
 from gateway.domain.retry import Fault
+from gateway.domain.screening import Screen
 from gateway.flow.assist import Action, Assist, AssistLimits, Event, Job, UnfitPrompt
+from gateway.flow.context import ContextBuilder
+from gateway.flow.sessions import Sessions
+from gateway.flow.survey import Surveyor
 from gateway.flow.task import Question, Task
 from gateway.testing.fakes import (
     FakeAnswer,
     FakeRouter,
+    FakeSyntax,
     FakeTokens,
     a_replica,
     chunk,
@@ -76,7 +81,9 @@ def assist(
     return Assist(
         house.pipeline,
         prompts,
-        tokens or FakeTokens(),
+        ContextBuilder(
+            prompts, tokens or FakeTokens(), Surveyor(FakeSyntax(), Screen()), Sessions()
+        ),
         models=house.router.models,
         limits=limits or AssistLimits(),
     )

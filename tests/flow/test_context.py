@@ -13,14 +13,18 @@ from hypothesis import strategies as st
 from gateway.adapters.prompts import PromptFiles, load
 from gateway.domain import source
 from gateway.domain.budget import ContextTooLarge
+from gateway.domain.candidates import MOST_STRINGS
 from gateway.domain.context import SHRINKS
 from gateway.domain.errors import PromptInputError, UnknownPrompt
 from gateway.domain.material import Diagnostic, Material, Related, Rule, Turn
 from gateway.domain.ports import Counted, Rendered
+from gateway.domain.screening import Screen
 from gateway.domain.source import Position, Selection
 from gateway.flow.context import Context, ContextBuilder, Reserve, messages_of
+from gateway.flow.sessions import Sessions
+from gateway.flow.survey import Surveyor
 from gateway.flow.task import Question
-from gateway.testing.fakes import FakeTokens
+from gateway.testing.fakes import FakeSyntax, FakeTokens
 
 SHIPPED = load(Path(__file__).parents[2] / "prompts")
 REWRITE, EXPLAIN = "code/rewrite", "code/explain"
@@ -34,6 +38,10 @@ def material(rows: int = 20, first: int = 9, last: int = 11, **more: Any) -> Mat
     return Material(file, span, more.pop("instruction", "make it fast"), **more)
 
 
+def builder(prompts: PromptFiles, tokens: FakeTokens) -> ContextBuilder:
+    return ContextBuilder(prompts, tokens, Surveyor(FakeSyntax(), Screen()), Sessions())
+
+
 async def build(
     sent: Material,
     tokens: FakeTokens,
@@ -44,7 +52,7 @@ async def build(
 ) -> Context:
     keep = reserve if callable(reserve) else lambda window, selection: reserve
     question = Question(sent, prompt, answer_language="ko" if prompt == EXPLAIN else "")
-    return await ContextBuilder(prompts, tokens).build(question, "m", keep)
+    return await builder(prompts, tokens).build(question, "m", keep)
 
 
 def text_of(context: Context) -> str:
@@ -52,7 +60,7 @@ def text_of(context: Context) -> str:
 
 
 def states(context: Context) -> dict[str, str]:
-    return {entry.id: entry.state for entry in context.fitted.report.items}
+    return {entry.id: entry.state for entry in context.fitted.report().items}
 
 
 async def test_what_fits_goes_in_whole_and_is_counted_exactly() -> None:
@@ -62,7 +70,7 @@ async def test_what_fits_goes_in_whole_and_is_counted_exactly() -> None:
     assert "line_0 = 0\n" in text
     assert "<selected>\nline_9 = 9\nline_10 = 10\n</selected>\nline_11 = 11\n" in text
     assert "make it fast" in text
-    report = context.fitted.report
+    report = context.fitted.report()
     assert (report.window, report.reserved_output) == (4096, 100)
     assert set(states(context).values()) == {"included"}
     assert context.exact
@@ -80,7 +88,7 @@ async def test_the_reserve_is_made_of_the_window_and_the_tokens_of_the_selection
     context = await build(material(), FakeTokens(2000), reserve=reserve)
     selected = "line_9 = 9\nline_10 = 10\n"
     assert asked == [(2000, -(-len(selected) // 4))]
-    assert context.fitted.report.reserved_output == 321
+    assert context.fitted.report().reserved_output == 321
 
 
 async def test_a_small_window_gets_the_lines_next_to_the_selection_and_says_what_is_left_out() -> (
@@ -92,7 +100,7 @@ async def test_a_small_window_gets_the_lines_next_to_the_selection_and_says_what
     assert "lines not shown ...]" in text
     assert "line_0 = 0\n" not in text
     assert {states(context)["before"], states(context)["after"]} == {"trimmed"}
-    assert context.fitted.report.used <= 500
+    assert context.fitted.report().used <= 500
 
 
 async def test_a_template_that_costs_more_than_its_parts_shrinks_the_context_until_it_fits() -> (
@@ -102,9 +110,9 @@ async def test_a_template_that_costs_more_than_its_parts_shrinks_the_context_unt
     sent = material(rows=400, first=200, last=201)
     context = await build(sent, dear)
     assert len(dear.messages) > 2, "it did not fit at once"
-    assert context.fitted.report.used <= 800
+    assert context.fitted.report().used <= 800
     counted = await dear.count_messages("m", messages_of(context.rendered))
-    assert counted.tokens == context.fitted.report.used
+    assert counted.tokens == context.fitted.report().used
     assert len(text_of(context)) < len(text_of(await build(sent, cheap)))
 
 
@@ -142,7 +150,7 @@ async def test_a_count_that_stays_over_gives_up_after_a_few_tries() -> None:
     assert 2 <= len(tokens.messages) <= SHRINKS + 2
 
 
-async def test_however_much_is_sent_at_most_64_texts_are_counted_at_once() -> None:
+async def test_however_much_is_sent_the_texts_counted_at_once_are_bounded() -> None:
     sent = material(
         rows=20_000,
         first=9000,
@@ -155,7 +163,7 @@ async def test_however_much_is_sent_at_most_64_texts_are_counted_at_once() -> No
     tokens = FakeTokens(32_768)
     await build(sent, tokens)
     assert [len(texts) for texts in tokens.texts] == [1, max(len(t) for t in tokens.texts)]
-    assert len(tokens.texts[-1]) <= 64
+    assert len(tokens.texts[-1]) <= MOST_STRINGS
     assert len(tokens.messages) <= SHRINKS + 2
 
 
@@ -222,7 +230,7 @@ async def test_what_the_report_calls_dropped_is_not_in_the_prompt() -> None:
     assert found["turn:0"] == "dropped"
     assert "turn 0 " not in text_of(context)
     assert 'path="b.py"' not in text_of(context)
-    assert all(entry.why for entry in context.fitted.report.items if entry.state != "included")
+    assert all(entry.why for entry in context.fitted.report().items if entry.state != "included")
 
 
 # ---- Prompts of other authors --------------------------------------------------------------------
@@ -337,7 +345,7 @@ async def test_the_answer_has_its_room_or_the_request_is_refused(
     if refused is not None:
         assert refused.needed > refused.available
         return
-    report = context.fitted.report
+    report = context.fitted.report()
     counted = await tokens.count_messages("m", messages_of(context.rendered))
     assert counted.tokens == report.used <= max(window - reserve, 0)
     assert sent.file.text(sent.span) in text_of(context)
