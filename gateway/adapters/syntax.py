@@ -27,13 +27,13 @@ SECONDS = 0.5
 _REMEMBERED = 512
 _CHUNK = 65_536
 
-_NAMES = ("name", "declarator", "key", "type")
+_NAMES = ("name", "declarator", "key", "field", "method", "type")
 _NAME_KINDS = frozenset(
     {"identifier", "type_identifier", "simple_identifier", "constant", "object_reference", "word"}
     | {"type_spec", "type_alias", "setext_heading", "atx_heading", "selectors"}
     | {"bare_key", "dotted_key"}
 )
-_QUALIFIED = re.compile(r"[\w.:]*[.:](\w+)")
+_QUALIFIED = re.compile(r"\w[\w.:]*[.:](\w+)")
 
 
 @dataclass(frozen=True, slots=True)

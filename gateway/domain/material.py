@@ -63,12 +63,12 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The structure of the file, and of each related file in the order of the material. Files that
-    were in the last prompt of this session are `kept`, by path."""
+    """The structure of the file, and of each related file in the order of the material. `places`
+    are those that the files of this session's last prompt had in their order, by path."""
 
     file: Structure = NO_STRUCTURE
     related: tuple[Structure, ...] = ()
-    kept: frozenset[str] = frozenset()
+    places: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, index: int) -> Structure:
         """That of a related file; an empty one when there was none to make."""

@@ -19,7 +19,7 @@ _RANKS = {ATTACHED: 0, "definition": 1, "declaration": 2, "open": 3, "import": 4
 _REFERENCED = 1
 _KINDS: dict[str, Kind] = {"declaration": "declaration", "edit": "edit"}
 _STEPS_KEPT = 3
-"""Places by which a file that was in the last prompt comes before its rank."""
+"""Places by which a file of the last prompt may have moved, and still keep the one it had there."""
 _LEAST = 32
 """Tokens below which a part of a file is not worth its frame."""
 _CAP = 0.5
@@ -47,7 +47,7 @@ def related(material: Material, survey: Survey, room: int) -> list[Item]:
     found: list[Item] = []
     seen = {material.file.path}
     counted = 2 * room
-    ranked = _kept_first(_ranked(material, survey), material, survey.kept)
+    ranked = _settled(_ranked(material, survey), material, survey.places)
     for place, one in enumerate(ranked):
         other = material.related[one.index]
         path = "/".join(part for part in other.path.split("/") if part not in ("", "."))
@@ -110,15 +110,15 @@ def _weight(name: str) -> float:
     return (0.1 if name.startswith("_") else 1.0) * (10.0 if several and len(name) >= 8 else 1.0)
 
 
-def _kept_first(ranked: list[_Ranked], material: Material, kept: frozenset[str]) -> list[_Ranked]:
-    """What was there last time stays where it is not far behind: a prompt that stays the same is
-    in the replica's cache. What the user attached is not overtaken."""
+def _settled(ranked: list[_Ranked], material: Material, places: Mapping[str, int]) -> list[_Ranked]:
+    """`ranked`, but what was in the last prompt has the place it had there, if that is not far: a
+    prompt that stays the same is in the replica's cache. What the user attached keeps its rank."""
 
-    def place(at: int) -> float:
+    def place(at: int) -> tuple[bool, int, bool, int]:
         other = material.related[ranked[at].index]
-        if other.reason == ATTACHED:
-            return -1.0 - 1.0 / (at + 1)
-        return at - (_STEPS_KEPT + 0.5 if other.path in kept else 0)
+        last = places.get(other.path, -1)
+        kept = last >= 0 and abs(last - at) <= _STEPS_KEPT
+        return other.reason != ATTACHED, last if kept else at, not kept, at
 
     return [ranked[at] for at in sorted(range(len(ranked)), key=place)]
 
@@ -157,10 +157,12 @@ def _wanted(
         if used:
             yield "outlined", joined([*outline, *used])
         yield "outlined", outline
+    if used:
+        yield "ranges", joined(used)
 
 
 def _said(state: str, long: int) -> str:
-    says = {"ranges": "those that were asked for", "outlined": "bodies are left out"}
+    says = {"ranges": "those that matter here", "outlined": "bodies are left out"}
     return says.get(state, f"{long} are too long to be shown whole")
 
 
@@ -203,7 +205,7 @@ def pack(items: list[Item], tokens: Mapping[str, int], room: int) -> list[Part]:
     left = room
     for item in items:
         cap = left if item.reason.startswith(ATTACHED) else min(left, int(_CAP * room))
-        part = _best(item, tokens, cap)
+        part = _best(item, tokens, cap) or _best(item, tokens, left)
         if part:
             chosen[item.id] = part
             left -= part.tokens
@@ -230,11 +232,12 @@ def _cut(item: Item, form: Form, tokens: Mapping[str, int], room: int) -> Part |
     """The first lines of a form that does not fit."""
     whole = tokens[form.piece.key]
     density = whole / max(len(form.piece.text) + len(form.piece.frame), 1)
-    markers = item.gaps(form.piece.runs) + 1
-    spent = density * len(form.piece.frame) * 1.05 + markers * tokens[MARKER] + 1
-    kept = []
+    spent = density * len(form.piece.frame) * 1.05 + tokens[MARKER] + 1  # one at the end
+    kept: list[Run] = []
     for at in _lines(form.piece.runs):
         more = density * len(item.rows[at]) * 1.05
+        if at > (kept[-1][1] if kept else 0):
+            more += tokens[MARKER]
         if spent + more > room:
             break
         spent += more

@@ -37,11 +37,23 @@ _PATTERNS = {
         ["'](?P<w>(?=[^"']*[0-9])(?=[^"']*[A-Za-z])[A-Za-z0-9+/=_.~-]{20,200})["']""",
 }
 _COMPILED = {name: re.compile(pattern) for name, pattern in _PATTERNS.items()}
-# One of these is in each text that a pattern can match: looking for them is far cheaper.
-_SIGNS = (
-    *("akia", "asia", "gh", "gl", "xox", "hooks.slack", "aiza", "hf_", "sk-", "k_live_", "npm_"),
-    *("pypi-", "eyj", "://", "key", "secret", "token", "passw"),
-)
+# One of these is in each text that the pattern can match: looking for them is far cheaper.
+_SIGNS: dict[str, tuple[str, ...]] = {
+    "AWS access key": ("akia", "asia"),
+    "GitHub token": ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
+    "GitLab token": ("glpat-", "gldt-", "glrt-", "glptt-", "glagent-"),
+    "Slack token": ("xox",),
+    "Slack webhook": ("hooks.slack",),
+    "Google key": ("aiza",),
+    "Hugging Face token": ("hf_",),
+    "OpenAI or gateway key": ("sk-",),
+    "Stripe key": ("k_live_",),
+    "npm token": ("npm_",),
+    "PyPI token": ("pypi-",),
+    "signed web token": ("eyj",),
+    "password in a URL": ("://",),
+    "assigned secret": ("key", "secret", "token", "passw"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +113,9 @@ def _spans(text: str) -> Iterator[tuple[int, int, str]]:
         for match in _KEY_BLOCK.finditer(text):
             yield from _lines_of(text, *match.span())
     lowered = text.lower()
-    if not any(sign in lowered for sign in _SIGNS):
-        return
     for kind, pattern in _COMPILED.items():
+        if not any(sign in lowered for sign in _SIGNS[kind]):
+            continue
         for match in pattern.finditer(text):
             group = match.lastgroup or 0
             yield match.start(group), match.end(group), kind

@@ -49,6 +49,7 @@ class Job:
     task: Task = field(init=False)
     context: Context = field(init=False)
     reply: Reply | None = None
+    rehearsed: bool = False
 
 
 class Assist:
@@ -77,6 +78,7 @@ class Assist:
 
     async def preview(self, job: Job) -> dict[str, Any]:
         """The context that `answer` would send, and no answer: no replica is asked for one."""
+        job.rehearsed = True
         async with self._answers.rehearse(job.call, self._prepare(job)):
             return preview(job.call, job.task, job.context)
 
@@ -117,6 +119,8 @@ class Assist:
             team = call.caller.team
             job.context = context = await self._builder.build(task.question, model, reserve, team)
             job.task = replace(task, question=context.question)
+            if not job.rehearsed:
+                self._builder.remember(context, team)
             call.prompt = ref = job.context.rendered.ref
             call.affinity = f"{ref.name}:{call.caller.team}:{task.question.material.file.path}"
             call.body = body_of(job.context, model, stream=call.stream)

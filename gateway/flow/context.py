@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.domain.answer import Remark
@@ -54,9 +54,8 @@ class ContextBuilder:
         """The largest context that leaves the reserve free. ContextTooLarge (413) when the parts
         that must go in do not fit; UnknownPrompt, PromptInputError (422); DeniedPath, SecretFound
         (403)."""
-        session = (team, question.session)
-        kept = self._sessions.paths(session)
-        surveyed = await asyncio.to_thread(self._surveyor, question, kept)
+        places = self._sessions.places((team, question.session))
+        surveyed = await asyncio.to_thread(self._surveyor, question, places)
         material = surveyed.question.material
         window = await self._tokens.window(model)
         (size,) = await self._tokens.count_texts(model, [material.selected])
@@ -67,9 +66,12 @@ class ContextBuilder:
         tokens = {key: count.tokens for key, count in zip(named, counts, strict=True)}
         overhead, _ = await self._count(model, self._render(surveyed.question, None))
         fitted = await asyncio.to_thread(fit, items, tokens, budget, overhead)
-        context = await self._fit(surveyed, model, fitted)
-        self._sessions.remember(session, [part.path for part in context.fitted.of("related")])
-        return context
+        return await self._fit(surveyed, model, fitted)
+
+    def remember(self, context: Context, team: str = "") -> None:
+        """The next prompt of this session should be like this one."""
+        places = {part.path: part.item.rank for part in context.fitted.of("related")}
+        self._sessions.remember((team, context.question.session), places)
 
     async def _fit(self, surveyed: Surveyed, model: str, fitted: Fitted) -> Context:
         question = surveyed.question
@@ -79,9 +81,20 @@ class ContextBuilder:
             if fitted.holds(total) or attempt == SHRINKS:
                 break
             fitted = await asyncio.to_thread(shrink, fitted, total)
-        fitted = measured(fitted, total)
+        fitted = measured(await self._recounted(model, fitted), total)
         remarks = (*surveyed.remarks, *_cut_rules(fitted))
         return Context(question, rendered, fitted, exact, remarks)
+
+    async def _recounted(self, model: str, fitted: Fitted) -> Fitted:
+        """What was cut within a text that had been counted whole is an estimate: count it now."""
+        cut = {part.id: part.text for part in fitted.parts if part.state == "trimmed"}
+        counts = await self._tokens.count_texts(model, list(cut.values()))
+        found = dict(zip(cut, counts, strict=True))
+        parts = tuple(
+            replace(part, tokens=found[part.id].tokens) if part.id in found else part
+            for part in fitted.parts
+        )
+        return replace(fitted, parts=parts)
 
     async def _count(self, model: str, rendered: Rendered) -> tuple[int, bool]:
         open_end = rendered.prefill is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 MOST_SESSIONS = 4096
 MOST_PATHS = 32
@@ -17,20 +17,22 @@ class Sessions:
 
     def __init__(self, most: int = MOST_SESSIONS) -> None:
         self._most = most
-        self._paths: OrderedDict[Key, frozenset[str]] = OrderedDict()
+        self._places: OrderedDict[Key, Mapping[str, int]] = OrderedDict()
 
-    def paths(self, key: Key) -> frozenset[str]:
-        """The files of the session's last prompt; none for a new one, or one without a name."""
-        found = self._paths.get(key, frozenset())
+    def places(self, key: Key) -> Mapping[str, int]:
+        """The files of the session's last prompt, and which place each had among the candidates;
+        none for a new session, or one without a name."""
+        found = self._places.get(key, {})
         if found:
-            self._paths.move_to_end(key)
+            self._places.move_to_end(key)
         return found
 
-    def remember(self, key: Key, paths: Iterable[str]) -> None:
+    def remember(self, key: Key, places: Mapping[str, int]) -> None:
         """From now on these are the files of its last prompt."""
         if not key[1]:
             return
-        self._paths[key] = frozenset(sorted(paths)[:MOST_PATHS])
-        self._paths.move_to_end(key)
-        while len(self._paths) > self._most:
-            self._paths.popitem(last=False)
+        first = sorted(places.items(), key=lambda one: one[1])[:MOST_PATHS]
+        self._places[key] = dict(first)
+        self._places.move_to_end(key)
+        while len(self._places) > self._most:
+            self._places.popitem(last=False)

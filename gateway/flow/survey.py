@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from gateway.domain import language as languages
@@ -43,7 +43,7 @@ class Surveyor:
         self._screen = screen
         self._clock = clock
 
-    def __call__(self, question: Question, kept: frozenset[str]) -> Surveyed:
+    def __call__(self, question: Question, places: Mapping[str, int]) -> Surveyed:
         """DeniedPath, SecretFound (403) when the file may not be shown."""
         screened = self._screen(question.material)
         material = screened.material
@@ -63,7 +63,7 @@ class Surveyor:
             related.append(known)
             found.append(made)
         material = replace(material, related=tuple(related))
-        survey = Survey(structure, tuple(found), kept)
+        survey = Survey(structure, tuple(found), places)
         return Surveyed(replace(question, material=material), survey, tuple(remarks))
 
     def _structure(self, material: Material) -> Structure:
@@ -103,7 +103,7 @@ def _scoped(material: Material, structure: Structure) -> Material:
         why = f"selected; the {name} around it has {inner.end - inner.first} lines"
         return replace(material, why=why)
     span = material.file.lines(inner.first, inner.end)
-    return replace(material, span=span, why=f"the {name} around what is selected")
+    return replace(material, span=span, why=f"the {name} around the selection")
 
 
 def _remark(path: str, text: str) -> Remark:
