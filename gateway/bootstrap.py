@@ -24,7 +24,7 @@ from gateway.adapters.transport import AiohttpWire
 from gateway.domain.limits import StreamLimits, Timeouts
 from gateway.domain.retry import RetryRule
 from gateway.domain.retry_budget import RetryBudget
-from gateway.domain.screening import Screen
+from gateway.domain.screening import DENIED, Screen
 from gateway.flow.admission import Admission
 from gateway.flow.assist import Assist, AssistLimits
 from gateway.flow.attempt import Attempts
@@ -151,7 +151,7 @@ class Gateway:
             clock=time.monotonic,
         )
         answers = self._pipeline(plan, timeouts, identify, tokens)
-        screen = Screen(settings.assist.denied_paths, settings.assist.secrets)
+        screen = Screen((*DENIED, *settings.assist.denied_paths), settings.assist.secrets)
         surveyor = Surveyor(self._syntax, screen)
         builder = ContextBuilder(plan.prompts, tokens, surveyor, self._sessions)
         limits = AssistLimits(

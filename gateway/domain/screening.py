@@ -69,8 +69,8 @@ class Screen:
         denied = self.pattern(material.file.path)
         if denied is not None:
             raise DeniedPath(
-                f"{material.file.path} may not be shown to a model: assist.denied_paths of this "
-                f"gateway has {denied!r}.",
+                f"{material.file.path} may not be shown to a model: {denied!r} is denied here; an "
+                "operator can allow it under assist.denied_paths.",
                 param="file.path",
             )
         file = self._clean(material.text, reversible=True)
@@ -115,7 +115,7 @@ class Screen:
         """(what may be shown of a file, why it may not go in, secrets taken out)."""
         denied = self.pattern(path)
         if denied is not None:
-            return "", f"denied by {denied!r} of assist.denied_paths", 0
+            return "", f"denied by {denied!r}: see assist.denied_paths", 0
         clean = self._clean(content)
         if clean.count and self._secrets == "refuse":
             return "", f"it holds what looks like a secret: {', '.join(clean.found)}", 0

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gateway.domain.document import Problem
-from gateway.domain.screening import DENIED, Secrets
+from gateway.domain.screening import Secrets
 from gateway.settings.attempts import Hedging, Retries, Timeouts
 from gateway.settings.paths import Paths
 from gateway.settings.policies import PolicyEntry
@@ -129,7 +129,7 @@ class Assist(Section):
         default_factory=dict, description="model: tokenizer.json, from the folder of this file"
     )
     denied_paths: tuple[str, ...] = Field(
-        default=DENIED, description="files that no model may see, as in .gitignore"
+        default=(), description="more files that no model may see, as in .gitignore; !x allows x"
     )
     secrets: Secrets = Field(
         default="redact", description="keys in code: redact, refuse the file, or allow"

@@ -61,6 +61,14 @@ def routes(current: Callable[[], House]) -> APIRouter:
             openapi_extra=_schema(action),
         )
 
+    for action, summary in _ACTIONS:
+        add(action, summary, stream=False)
+        add(action, summary, stream=True)
+    _add_preview(api, current)
+    return api
+
+
+def _add_preview(api: APIRouter, current: Callable[[], House]) -> None:
     async def preview(request: Request) -> Response:
         raw = await request.body()
         house = current()
@@ -76,10 +84,6 @@ def routes(current: Callable[[], House]) -> APIRouter:
         response_class=Response,
         openapi_extra=_schema("explain", PreviewRequest),
     )
-    for action, summary in _ACTIONS:
-        add(action, summary, stream=False)
-        add(action, summary, stream=True)
-    return api
 
 
 def _job(request: Request, raw: bytes, action: Action, allowed: float) -> Job:

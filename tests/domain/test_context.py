@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain import context, source
+from gateway.domain import context, layout, source
+from gateway.domain import lines as lines_
 from gateway.domain.budget import Budget, ContextTooLarge
 from gateway.domain.candidates import MOST_STRINGS, candidates
 from gateway.domain.context import Fitted, fit, measured, shrink
 from gateway.domain.item import MARKER, strings
-from gateway.domain.material import Diagnostic, Material, Related, Rule, Turn
+from gateway.domain.material import Diagnostic, Material, Related, Rule, Survey, Turn
+from gateway.domain.structure import excerpt
 
 
 def count(text: str) -> int:
@@ -63,6 +66,33 @@ def materials(draw: st.DrawFn) -> Material:
             draw(st.lists(st.builds(Turn, st.sampled_from(["user", "assistant"]), short)))
         ),
     )
+
+
+functions = st.lists(
+    st.sampled_from(
+        [
+            *("import os\n", "def load_user(a):\n    x\n    y\n    z\n", "class A:\n    b = 1\n"),
+            *("\n", "    load_user(1)\n", "text of a line\n", "def f():\n    return load_user\n"),
+        ]
+    ),
+    min_size=1,
+    max_size=60,
+).map("".join)
+
+
+@st.composite
+def structured(draw: st.DrawFn) -> Material:
+    """A file and others with functions in them, each path once."""
+    file = source.read("src/a.py", draw(functions))
+    rows = file.content.count(b"\n")
+    first = draw(st.integers(0, rows - 1))
+    span = file.lines(first, min(first + draw(st.integers(1, 6)), rows))
+    given_paths = draw(st.lists(st.sampled_from("bcdefghi"), unique=True))
+    related = tuple(
+        Related(f"{path}.py", draw(functions), draw(reasons), language="python")
+        for path in given_paths
+    )
+    return Material(file, span, draw(short), related=related)
 
 
 budgets = st.builds(Budget, st.integers(0, 3000), st.integers(0, 1500))
@@ -115,6 +145,64 @@ def test_what_goes_in_is_what_was_sent(sent: Material, budget: Budget) -> None:
         own = part.text.split("[... ")[0]
         assert any(file.content.startswith(own) for file in sent.related if file.path == part.path)
         assert part.path in texts
+
+
+def read(sent: Material) -> Survey:
+    """By layout, as a gateway without grammars would."""
+    return Survey(
+        layout.read(sent.rows),
+        tuple(layout.read(lines_.split(other.content)) for other in sent.related),
+    )
+
+
+@given(structured(), budgets)
+def test_with_structures_all_of_it_holds_too(sent: Material, budget: Budget) -> None:
+    items = candidates(sent, budget, read(sent))
+    counts = {key: count(text) for key, text in strings(items).items()}
+    try:
+        found = fit(items, counts, budget, 40)
+    except ContextTooLarge:
+        return  # its numbers are looked at above
+    report = found.report()
+    assert report.used == sum(entry.tokens for entry in report.items) <= budget.available
+    assert found.text("selection") == sent.selected
+    assert found.text("instruction") == sent.instruction
+    assert len(counts) <= MOST_STRINGS
+    rows = sent.rows
+    for part in found.of("before", "after"):
+        first, end = part.item.range or (0, 0)
+        assert part.text == excerpt(rows[first:end], part.runs, first)
+    sent_files = {f"{other.path}": other for other in reversed(sent.related)}
+    for part in found.of("related"):
+        own = lines_.split(sent_files[part.path].content)
+        assert part.text == excerpt(own, part.runs)
+
+
+@given(structured(), budgets)
+def test_the_prompt_of_the_same_files_in_another_order_is_the_same(
+    sent: Material, budget: Budget
+) -> None:
+    mixed = replace(sent, related=sent.related[::-1])
+    shown = []
+    for one in (sent, mixed):
+        items = candidates(one, budget, read(one))
+        counts = {key: count(text) for key, text in strings(items).items()}
+        try:
+            found = fit(items, counts, budget, 40)
+        except ContextTooLarge:
+            return
+        shown.append(([(part.kind, part.path, part.text) for part in found.parts], found.report()))
+    assert shown[0][0] == shown[1][0]
+    assert shown[0][1].prefix_sha == shown[1][1].prefix_sha
+
+
+def test_the_prefix_changes_with_files_and_rules_and_not_with_the_question() -> None:
+    def sha(**more: object) -> str:
+        sent = material(related=(Related("b.py", more.pop("text", "x = 1\n")),), **more)  # type: ignore[arg-type]
+        return fitted(sent, Budget(4000, 500)).report("p").prefix_sha
+
+    assert sha() == sha(at=3) == sha(instruction="else") == sha(rows=9, at=2)
+    assert len({sha(), sha(text="y = 1\n"), sha(rules=(Rule("AGENTS.md", "z\n"),))}) == 3
 
 
 @given(materials())
