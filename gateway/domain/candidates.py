@@ -14,6 +14,8 @@ from gateway.domain.window import windows
 
 MOST_RULES, MOST_TURNS = 8, 12
 """Files of rules, the nearest, and messages, the newest, that are looked at."""
+MOST_CHARS = 350_000
+"""Characters of what is not required, however large the window: a prompt has a bound of its own."""
 MOST_STRINGS = 128
 """How many texts are counted at most, with all that bounds them."""
 
@@ -34,7 +36,7 @@ def candidates(material: Material, budget: Budget, survey: Survey | None = None)
     demands = {name: sum(_size(item) for item in group) for name, group in groups.items()}
     demands["file"] = above + below
     demands["related"] = sum(len(other.content) for other in material.related)
-    rooms = share_out(demands, CHARS_PER_TOKEN * budget.available)
+    rooms = share_out(demands, min(CHARS_PER_TOKEN * budget.available, MOST_CHARS))
     up, down = level([above, below], rooms["file"])
     found = [*_required(material), *windows(material, survey.file, (up, down))]
     for name in ("diagnostics", "related", "rules", "history"):

@@ -22,6 +22,9 @@ __all__ = ["SHRINKS", "Entry", "Fitted", "Report", "fit", "measured", "shrink", 
 SHRINKS = 3
 """How often a caller should shrink before it gives up: the second time is already rare."""
 
+MOST_TOKENS = 75_000
+"""Tokens of what is not required, however large the window: a prompt has a bound in characters."""
+
 _MARGIN = 8
 """Tokens to go further than the overrun when shrinking, since estimates rest on whole pieces."""
 
@@ -128,7 +131,7 @@ def fit(items: Sequence[Item], tokens: Mapping[str, int], budget: Budget, overhe
             groups.setdefault(_CLASSES[item.kind], []).append(item)
     demands = {name: sum(cost(item, tokens) for item in group) for name, group in groups.items()}
     slack = 0
-    for name, room in share_out(demands, budget.available - needed).items():
+    for name, room in share_out(demands, min(budget.available - needed, MOST_TOKENS)).items():
         chosen = _pack(name, groups.get(name, []), tokens, room + slack)
         parts |= {part.id: part for part in chosen}
         slack += room - sum(part.tokens for part in chosen)

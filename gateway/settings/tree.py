@@ -129,7 +129,7 @@ class Assist(Section):
         default_factory=dict, description="model: tokenizer.json, from the folder of this file"
     )
     denied_paths: tuple[str, ...] = Field(
-        default=(), description="more files that no model may see, as in .gitignore; !x allows x"
+        default=(), description="files no model may see, as in .gitignore"
     )
     secrets: Secrets = Field(
         default="redact", description="keys in code: redact, refuse the file, or allow"

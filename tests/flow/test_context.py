@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from gateway.domain.material import Diagnostic, Material, Related, Rule, Turn
 from gateway.domain.ports import Counted, Rendered
 from gateway.domain.screening import Screen
 from gateway.domain.source import Position, Selection
+from gateway.domain.structure import Definition, Structure
 from gateway.flow.context import Context, ContextBuilder, Reserve, messages_of
 from gateway.flow.sessions import Sessions
 from gateway.flow.survey import Surveyor
@@ -162,8 +165,9 @@ async def test_however_much_is_sent_the_texts_counted_at_once_are_bounded() -> N
     )
     tokens = FakeTokens(32_768)
     await build(sent, tokens)
-    assert [len(texts) for texts in tokens.texts] == [1, max(len(t) for t in tokens.texts)]
-    assert len(tokens.texts[-1]) <= MOST_STRINGS
+    selected, all_of_it, cut = map(len, tokens.texts)
+    assert (selected, cut) == (1, 2), "what was cut within a text is counted once more"
+    assert all_of_it <= MOST_STRINGS
     assert len(tokens.messages) <= SHRINKS + 2
 
 
@@ -231,6 +235,86 @@ async def test_what_the_report_calls_dropped_is_not_in_the_prompt() -> None:
     assert "turn 0 " not in text_of(context)
     assert 'path="b.py"' not in text_of(context)
     assert all(entry.why for entry in context.fitted.report().items if entry.state != "included")
+
+
+async def test_in_the_largest_window_a_prompt_keeps_its_bound_of_characters() -> None:
+    related = tuple(Related(f"{n}.py", f"value_{n} = compute({n})\n" * 3000) for n in range(20))
+    sent = material(rows=20_000, first=9000, last=9001, related=related)
+    context = await build(sent, FakeTokens(1_000_000), prompt=EXPLAIN)
+    assert 200_000 < len(text_of(context)) < 400_000
+
+
+async def test_rules_that_are_not_whole_in_the_prompt_are_told_of() -> None:
+    sent = material(rules=(Rule("AGENTS.md", "Be brief.\n" * 900), Rule("src/AGENTS.md", "Yes.\n")))
+    context = await build(sent, FakeTokens(1500), prompt=EXPLAIN)
+    assert [(one.code, one.message.split()[0]) for one in context.remarks] == [
+        ("rules_cut", "AGENTS.md")
+    ]
+
+
+async def test_what_was_cut_is_counted_as_it_stands_in_the_prompt() -> None:
+    sent = material(related=(Related("big.txt", "word word word\n" * 900),))
+    context = await build(sent, FakeTokens(900), prompt=EXPLAIN)
+    (part,) = context.fitted.of("related")
+    (counted,) = await FakeTokens().count_texts("m", [part.text])
+    assert part.state == "trimmed"
+    assert part.tokens == counted.tokens
+
+
+async def test_declarations_and_edits_stand_with_the_files_and_edits_last() -> None:
+    sent = material(
+        related=(
+            Related("a.py", "-x\n+y\n", "edit"),
+            Related("z.py", "Z = 1\n"),
+            Related("typing.pyi", "class Foo: ...\n", "declaration", name="Foo"),
+        )
+    )
+    text = text_of(await build(sent, FakeTokens(), prompt=EXPLAIN))
+    places = [text.find(f'path="{path}"') for path in ("z.py", "typing.pyi", "a.py", "src/a.py")]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+async def test_a_file_stays_the_same_in_the_prompt_whatever_the_selection_uses_of_it() -> None:
+    sent = material(related=(Related("b.py", "def line_9(): ...\n", language="python"),))
+    known = {"def line_9(): ...\n": Structure((Definition("line_9", 0, 1, (1, 1)),))}
+    surveyor = Surveyor(FakeSyntax(known), Screen())
+    room = ContextBuilder(SHIPPED, FakeTokens(), surveyor, Sessions())
+    context = await room.build(Question(sent, EXPLAIN), "m", lambda window, selection: 100)
+    assert '<related path="b.py" reason="open">' in text_of(context)
+    (entry,) = [one for one in context.fitted.report().items if one.kind == "related"]
+    assert entry.reason == "open; referenced: line_9"
+
+
+async def test_only_what_is_remembered_changes_the_next_prompt_of_a_session() -> None:
+    sessions = Sessions()
+    room = ContextBuilder(SHIPPED, FakeTokens(), Surveyor(FakeSyntax(), Screen()), sessions)
+    asked = Question(material(related=(Related("b.py", "x\n"),)), EXPLAIN, session="s")
+    context = await room.build(asked, "m", lambda window, selection: 100, "ide")
+    assert sessions.places(("ide", "s")) == {}
+    room.remember(context, "ide")
+    assert sessions.places(("ide", "s")) == {"b.py": 0}
+
+
+async def test_the_event_loop_turns_while_the_material_is_looked_at() -> None:
+    looked, turned = threading.Event(), asyncio.Event()
+
+    class Slow(FakeSyntax):
+        """Looks until the loop has turned."""
+
+        def structure(self, language: str, text: str) -> Structure:
+            assert looked.wait(10), "the loop stood still"
+            return super().structure(language, text)
+
+    async def turn() -> None:
+        looked.set()
+        turned.set()
+
+    task = asyncio.create_task(turn())
+    room = ContextBuilder(SHIPPED, FakeTokens(), Surveyor(Slow(), Screen()), Sessions())
+    await room.build(Question(material(), EXPLAIN), "m", lambda window, selection: 100)
+    await task
+    assert turned.is_set()
 
 
 # ---- Prompts of other authors --------------------------------------------------------------------
