@@ -154,6 +154,12 @@ def test_an_attached_file_may_take_all_of_the_room() -> None:
     assert pack(found, 200)["a.py"].state == "included"
 
 
+def test_one_file_takes_half_of_the_room_at_most_until_each_has_had_its_turn() -> None:
+    found = items(py("a.py", LONG), py("b.py", "y" * 1200 + "\n"), found=(OF_LONG,))
+    parts = pack(found, 2000)
+    assert (parts["a.py"].state, parts["b.py"].state) == ("outlined", "included")
+
+
 def test_what_is_left_makes_files_fuller_by_rank() -> None:
     found = items(py("b.py", LONG), found=(OF_LONG,))
     assert pack(found, 1900)["b.py"].state == "included", "more than half of the room, and alone"
