@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,25 +15,30 @@ from gateway.adapters import litellm_config
 from gateway.adapters.discovery import NotDiscovered, model_names
 from gateway.adapters.health import Health
 from gateway.adapters.prompts import PromptFiles
-from gateway.adapters.record_queue import RecordQueue, Told
+from gateway.adapters.record_queue import Told, shared_records
 from gateway.adapters.records import Records
 from gateway.adapters.replica_states import ReplicaStates
 from gateway.adapters.resolver import Resolver
+from gateway.adapters.syntax import TreeSitter
 from gateway.adapters.telemetry import Telemetry
 from gateway.adapters.tokens import ReplicaTokens
 from gateway.adapters.transport import AiohttpWire
 from gateway.domain.limits import StreamLimits, Timeouts
 from gateway.domain.retry import RetryRule
 from gateway.domain.retry_budget import RetryBudget
+from gateway.domain.screening import DENIED, Screen
 from gateway.flow.admission import Admission
 from gateway.flow.assist import Assist, AssistLimits
 from gateway.flow.attempt import Attempts
+from gateway.flow.context import ContextBuilder
 from gateway.flow.engine import Engine
 from gateway.flow.guard import Guard
 from gateway.flow.hedge import Hedging
 from gateway.flow.identify import Identify
 from gateway.flow.intake import Intake
 from gateway.flow.pipeline import Pipeline
+from gateway.flow.sessions import Sessions
+from gateway.flow.survey import Surveyor
 from gateway.flow.walk import Means
 from gateway.flow.window import Window
 from gateway.plan import (
@@ -113,7 +118,7 @@ class Gateway:
         self.router: LiteLLMRouter = LiteLLMRouter(
             time.monotonic, self.states, affinity_of(settings), panics=settings.health.panic
         )
-        self._shared = _record_queue(settings, lambda: self.telemetry)
+        self._shared = shared_records(settings.records, self._told())
         self.records = Records(settings.records.keep, settings.records.max_bytes, self._shared)
         self.telemetry = Telemetry(
             settings.telemetry, self.router.models, time.monotonic, self.records.keep
@@ -133,7 +138,16 @@ class Gateway:
         retries, hedging = settings.retries, settings.hedging
         self._budget = RetryBudget(retries.budget, retries.floor, time.monotonic)
         self._hedging = Hedging(hedging.models, hedging.budget, hedging.min_samples)
+        self._syntax = TreeSitter()
+        self._sessions = Sessions()
         self.house = self.build(plan)
+
+    def _told(self) -> Told:
+        # Telemetry takes the records, and so is made after them.
+        return Told(
+            lambda count: self.telemetry.records_dropped(count),
+            lambda is_so: self.telemetry.records_shared(1 if is_so else -1),
+        )
 
     def _queues(self, settings: Settings) -> Admission:
         return Admission(
@@ -165,13 +179,16 @@ class Gateway:
         answers = self._pipeline(
             plan, timeouts, identify, Means(self._budget, self._hedging, tokens, window)
         )
+        screen = Screen((*DENIED, *settings.assist.denied_paths), settings.assist.secrets)
+        surveyor = Surveyor(self._syntax, screen)
+        builder = ContextBuilder(plan.prompts, tokens, surveyor, self._sessions)
         limits = AssistLimits(
             model=settings.assist.model,
             explain_tokens=settings.assist.explain_max_tokens,
             rewrite_tokens=settings.assist.rewrite_max_tokens,
         )
         models = self.router.models
-        assist = Assist(answers, plan.prompts, tokens, models=models, limits=limits)
+        assist = Assist(answers, plan.prompts, builder, models=models, limits=limits)
         return House(plan, timeouts, streams_of(settings), identify, intake, answers, assist)
 
     def _pipeline(
@@ -262,23 +279,6 @@ class Gateway:
             if fleet.config is None:
                 # A server that is gone for a while keeps its names: the next answer tells.
                 known = await self._look_for_models(fleet)
-
-
-def _record_queue(settings: Settings, telemetry: Callable[[], Telemetry]) -> RecordQueue | None:
-    """The way of decision records to Redis, where one is configured."""
-    own = settings.records
-    if own.redis_url is None or own.keep == 0:
-        return None
-    # Imported here because redis-py is optional; plan.check_records has seen that it is there.
-    from gateway.adapters.redis_records import RedisRecords
-
-    url, most, most_bytes = own.redis_url.get_secret_value(), own.keep, own.max_bytes
-    store = RedisRecords(url, keep=most, most_bytes=most_bytes, ttl=own.redis_ttl_s)
-    told = Told(
-        lambda count: telemetry().records_dropped(count),
-        lambda is_so: telemetry().records_shared(1 if is_so else -1),
-    )
-    return RecordQueue(store, most, most_bytes, told)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

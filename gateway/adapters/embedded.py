@@ -32,6 +32,7 @@ LONGEST_CONTEXT = 8192
 # A prompt is read in pieces of this many tokens. 512 and more read no faster on one thread, take
 # 150 MB more, and a client that leaves would be noticed only after 7 s.
 _BATCH = 128
+_HTTP_THREADS = 32
 _PROMPT_CACHE_MIB = 64
 _PROGRESS_SECONDS = 2.0
 _STDERR_LINES = 40
@@ -235,6 +236,9 @@ def serve(port: int, context_tokens: int, threads: int) -> None:
     params.n_ctx = context_tokens * SLOTS  # llama.cpp divides it among the slots
     params.n_batch = params.n_ubatch = _BATCH
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    # A connection that is kept alive holds one of these for 5 s after its last request: with the
+    # 4 that there are by default, token counts waited for that.
+    params.n_threads_http = _HTTP_THREADS
     params.embedding = True
     # The last token has read the whole text, and only this pooling takes one longer than a batch.
     params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_LAST

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.domain.errors import RecordsUnavailable
+from gateway.settings.tree import Records
 
 _log = logging.getLogger("gateway.records")
 
@@ -185,3 +186,15 @@ class RecordQueue:
             was, self._available = self._available, False
             if was:
                 self._told.available(False)
+
+
+def shared_records(chosen: Records, told: Told) -> RecordQueue | None:
+    """The way of decision records to Redis; None where none is configured."""
+    if chosen.redis_url is None or chosen.keep == 0:
+        return None
+    # Imported here because redis-py is optional; plan.check_records has seen that it is there.
+    from gateway.adapters.redis_records import RedisRecords
+
+    url = chosen.redis_url.get_secret_value()
+    store = RedisRecords(url, keep=chosen.keep, most_bytes=chosen.max_bytes, ttl=chosen.redis_ttl_s)
+    return RecordQueue(store, chosen.keep, chosen.max_bytes, told)

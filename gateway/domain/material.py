@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from gateway.domain import lines
 from gateway.domain.source import SourceFile, Span
+from gateway.domain.structure import NO_STRUCTURE, Run, Structure
 
 
 @dataclass(frozen=True, slots=True)
 class Related:
-    """Another file, and why it was sent: attached, import, definition, open."""
+    """Another file, or text from one, and why it was sent: attached, import, definition, open; or
+    declaration (of `name`), or edit (a diff).
+
+    `ranges` are the lines that matter, where the client says so. `refused` says why it may not go
+    in, and `redacted` how many secrets were taken out of it.
+    """
 
     path: str
-    content: str
+    content: str = field(repr=False)
     reason: str = "open"
+    ranges: tuple[Run, ...] = ()
+    name: str = ""
+    language: str = "plaintext"
+    refused: str = ""
+    redacted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +35,8 @@ class Rule:
 
     path: str
     content: str
+    refused: str = ""
+    redacted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +62,26 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Survey:
+    """The structure of the file, and of each related file in the order of the material. `places`
+    are those that the files of this session's last prompt had in their order, by path."""
+
+    file: Structure = NO_STRUCTURE
+    related: tuple[Structure, ...] = ()
+    places: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, index: int) -> Structure:
+        """That of a related file; an empty one when there was none to make."""
+        return self.related[index] if index < len(self.related) else Structure()
+
+
+@dataclass(frozen=True, slots=True)
 class Material:
-    """All that a client sent for one question about `span` of `file`."""
+    """All that a client sent for one question about `span` of `file`.
+
+    `why` says how the span came to be. `shown` is the text of the file as it may be shown, line for
+    line; None: as it is. `secrets` are what its placeholders stand for.
+    """
 
     file: SourceFile
     span: Span
@@ -57,6 +90,26 @@ class Material:
     rules: tuple[Rule, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     conversation: tuple[Turn, ...] = ()
+    why: str = "selected"
+    shown: str | None = field(default=None, repr=False)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def text(self) -> str:
+        """The whole file as it may be shown."""
+        return self.file.text(self.file.whole) if self.shown is None else self.shown
+
+    @property
+    def rows(self) -> list[str]:
+        """Its lines, with their ends."""
+        return lines.split(self.text)
+
+    @property
+    def selected(self) -> str:
+        """The lines that the question is about, as they may be shown."""
+        if self.shown is None:
+            return self.file.text(self.span)
+        return "".join(self.rows[self.span.first_line : self.span.end_line])
 
 
 def nearest(material: Material) -> list[Diagnostic]:

@@ -12,6 +12,7 @@ from gateway.domain.endpoints import Endpoint
 from gateway.domain.metrics import Metric
 from gateway.domain.retry import Fault
 from gateway.domain.standing import Regard
+from gateway.domain.structure import Structure
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +226,14 @@ class Names(Protocol):
         """Its IP addresses, within some seconds; none when there are none."""
 
 
+class Syntax(Protocol):
+    """Reads the structure of source code."""
+
+    def structure(self, language: str, text: str) -> Structure:
+        """The structure of `text`; its `remark` says what kept a parser from making it. Bounded in
+        time, safe in any thread, and never raises."""
+
+
 class Probe(Protocol):
     """Watches one attempt. One that is never ended is ended when its call is settled."""
 
@@ -267,3 +276,7 @@ class Answers(Protocol):
     ) -> AbstractAsyncContextManager[Reply]:
         """Walk `call` to a replica; `prepare` fills its body once the caller is known. Leaving
         the block settles the call, once, whatever happened."""
+
+    def rehearse(self, call: Call, prepare: Prepare) -> AbstractAsyncContextManager[None]:
+        """Walk `call` as far as `answer` would before it takes a slot: no replica hears of it.
+        Leaving the block settles the call."""

@@ -149,6 +149,13 @@ class SourceFile:
             end = found + 1 if found >= 0 else len(self.content)
         return self._lines(first, end)
 
+    def lines(self, first: int, end: int) -> Span:
+        """The lines `first:end`, from 0, as `\n` ends them; what is beyond the file is left out."""
+        ends = [self._body, *(m.end() for m in re.finditer(rb"\n", self.content))]
+        if ends[-1] < len(self.content):
+            ends.append(len(self.content))
+        return self._lines(ends[min(first, len(ends) - 1)], ends[min(end, len(ends) - 1)])
+
     def _lines(self, start: int, end: int) -> Span:
         first = self.content.count(b"\n", 0, start)
         count = self.content.count(b"\n", start, end)

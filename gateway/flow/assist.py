@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from gateway.client import Completion, Via, chat, chat_stream, completion
 from gateway.domain.budget import explain_reserve, rewrite_reserve
 from gateway.domain.call import Call, Reply
 from gateway.domain.errors import InvalidRequest, LLMError
-from gateway.domain.ports import Answers, Prompts, Tokens
+from gateway.domain.ports import Answers, Prompts
+from gateway.domain.secret_scan import restore
 from gateway.flow.context import Context, ContextBuilder, Reserve, messages_of
-from gateway.flow.results import context_report, explanation, rewriting
+from gateway.flow.results import context_report, explanation, preview, rewriting
 from gateway.flow.task import Task
 from gateway.flow.unmarking import Unmarking
 
@@ -47,6 +49,7 @@ class Job:
     task: Task = field(init=False)
     context: Context = field(init=False)
     reply: Reply | None = None
+    rehearsed: bool = False
 
 
 class Assist:
@@ -56,14 +59,14 @@ class Assist:
         self,
         answers: Answers,
         prompts: Prompts,
-        tokens: Tokens,
+        builder: ContextBuilder,
         *,
         models: Callable[[], tuple[str, ...]],
         limits: AssistLimits,
     ) -> None:
         self._answers = answers
         self._prompts = prompts
-        self._builder = ContextBuilder(prompts, tokens)
+        self._builder = builder
         self._models = models
         self._limits = limits
 
@@ -72,6 +75,12 @@ class Assist:
         GatewayError of the pipeline, comes out."""
         said = await chat(self._answers, (), model="", via=self._via(job))
         return self._result(job, said)
+
+    async def preview(self, job: Job) -> dict[str, Any]:
+        """The context that `answer` would send, and no answer: no replica is asked for one."""
+        job.rehearsed = True
+        async with self._answers.rehearse(job.call, self._prepare(job)):
+            return preview(job.call, job.task, job.context)
 
     async def stream(self, job: Job) -> AsyncGenerator[Event]:
         """`context` as the text begins, `delta`s of it, and the one authoritative `result`.
@@ -103,11 +112,15 @@ class Assist:
 
     def _prepare(self, job: Job) -> Callable[[Call], Awaitable[None]]:
         async def prepare(call: Call) -> None:
-            job.task = task = job.read()
+            job.task = task = await asyncio.to_thread(job.read)
             self._check_prompt(job)
             call.model = model = self._model(task)
             reserve = self._reserve(job.action, task)
-            job.context = await self._builder.build(task.question, model, reserve)
+            team = call.caller.team
+            job.context = context = await self._builder.build(task.question, model, reserve, team)
+            job.task = replace(task, question=context.question)
+            if not job.rehearsed:
+                self._builder.remember(context, team)
             call.prompt = ref = job.context.rendered.ref
             call.affinity = f"{ref.name}:{call.caller.team}:{task.question.material.file.path}"
             call.body = body_of(job.context, model, stream=call.stream)
@@ -152,8 +165,10 @@ class Assist:
 
     def _result(self, job: Job, said: Completion) -> dict[str, Any]:
         text = self._prompts.restore(said.text)
-        make = rewriting if job.action == "rewrite" else explanation
-        return make(job.call, job.task, job.context, said, text)
+        if job.action == "rewrite":
+            text = restore(text, job.task.question.material.secrets)
+            return rewriting(job.call, job.task, job.context, said, text)
+        return explanation(job.call, job.task, job.context, said, text)
 
 
 def body_of(context: Context, model: str, *, stream: bool) -> dict[str, Any]:

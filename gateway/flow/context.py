@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gateway.domain.answer import Remark
 from gateway.domain.budget import Budget
-from gateway.domain.context import SHRINKS, Fitted, candidates, fit, measured, shrink, strings
+from gateway.domain.candidates import candidates
+from gateway.domain.context import SHRINKS, Fitted, fit, measured, shrink
+from gateway.domain.item import Item, Part, strings
 from gateway.domain.material import nearest
 from gateway.domain.ports import Prompts, Rendered, Tokens
+from gateway.flow.sessions import Sessions
+from gateway.flow.survey import Surveyed, Surveyor
 from gateway.flow.task import Question
 
 # (window, tokens of the selection) -> tokens to keep for the answer
@@ -19,45 +25,76 @@ Reserve = Callable[[int, int], int]
 @dataclass(frozen=True, slots=True)
 class Context:
     """Messages that fit the window, and what became of every part. `exact` is False when no
-    replica and no tokenizer could be asked, so that the counts are estimates."""
+    replica and no tokenizer could be asked, so that the counts are estimates. `question` is the one
+    that was asked, with the lines that it came to be about; `remarks` are for the client."""
 
+    question: Question = field(repr=False)
     rendered: Rendered
     fitted: Fitted = field(repr=False)
     exact: bool
+    remarks: tuple[Remark, ...] = ()
 
 
 class ContextBuilder:
-    """Asks `tokens` for exact counts, and `prompts` for the words."""
+    """Asks `tokens` for exact counts, and `prompts` for the words. `surveyor` looks at the material
+    first, and `sessions` remember what went into the last prompt. What takes long runs in threads.
+    """
 
-    def __init__(self, prompts: Prompts, tokens: Tokens) -> None:
+    def __init__(
+        self, prompts: Prompts, tokens: Tokens, surveyor: Surveyor, sessions: Sessions
+    ) -> None:
         self._prompts = prompts
         self._tokens = tokens
+        self._surveyor = surveyor
+        self._sessions = sessions
 
-    async def build(self, question: Question, model: str, reserve: Reserve) -> Context:
+    async def build(
+        self, question: Question, model: str, reserve: Reserve, team: str = ""
+    ) -> Context:
         """The largest context that leaves the reserve free. ContextTooLarge (413) when the parts
-        that must go in do not fit; UnknownPrompt, PromptInputError (422)."""
-        selected = question.material.file.text(question.material.span)
+        that must go in do not fit; UnknownPrompt, PromptInputError (422); DeniedPath, SecretFound
+        (403)."""
+        places = self._sessions.places((team, question.session))
+        surveyed = await asyncio.to_thread(self._surveyor, question, places)
+        material = surveyed.question.material
         window = await self._tokens.window(model)
-        (size,) = await self._tokens.count_texts(model, [selected])
+        (size,) = await self._tokens.count_texts(model, [material.selected])
         budget = Budget(window, reserve(window, size.tokens))
-        items = candidates(question.material, budget)
+        items = await asyncio.to_thread(candidates, material, budget, surveyed.survey)
         named = strings(items)
         counts = await self._tokens.count_texts(model, list(named.values()))
         tokens = {key: count.tokens for key, count in zip(named, counts, strict=True)}
-        overhead, _ = await self._count(model, self._render(question, None))
-        return await self._fit(question, model, fit(items, tokens, budget, overhead))
+        overhead, _ = await self._count(model, self._render(surveyed.question, None))
+        fitted = await asyncio.to_thread(fit, items, tokens, budget, overhead)
+        return await self._fit(surveyed, model, fitted)
 
-    async def _fit(self, question: Question, model: str, fitted: Fitted) -> Context:
-        for _ in range(SHRINKS):
-            rendered = self._render(question, fitted)
+    def remember(self, context: Context, team: str = "") -> None:
+        """The next prompt of this session should be like this one."""
+        places = {part.path: part.item.rank for part in context.fitted.of("related")}
+        self._sessions.remember((team, context.question.session), places)
+
+    async def _fit(self, surveyed: Surveyed, model: str, fitted: Fitted) -> Context:
+        question = surveyed.question
+        for attempt in range(SHRINKS + 1):
+            rendered = await asyncio.to_thread(self._render, question, fitted)
             total, exact = await self._count(model, rendered)
-            if fitted.holds(total):
+            if fitted.holds(total) or attempt == SHRINKS:
                 break
-            fitted = shrink(fitted, total)
-        else:
-            rendered = self._render(question, fitted)
-            total, exact = await self._count(model, rendered)
-        return Context(rendered, measured(fitted, total), exact)
+            fitted = await asyncio.to_thread(shrink, fitted, total)
+        fitted = measured(await self._recounted(model, fitted), total)
+        remarks = (*surveyed.remarks, *_cut_rules(fitted))
+        return Context(question, rendered, fitted, exact, remarks)
+
+    async def _recounted(self, model: str, fitted: Fitted) -> Fitted:
+        """What was cut within a text that had been counted whole is an estimate: count it now."""
+        cut = {part.id: part.text for part in fitted.parts if part.state == "trimmed"}
+        counts = await self._tokens.count_texts(model, list(cut.values()))
+        found = dict(zip(cut, counts, strict=True))
+        parts = tuple(
+            replace(part, tokens=found[part.id].tokens) if part.id in found else part
+            for part in fitted.parts
+        )
+        return replace(fitted, parts=parts)
 
     async def _count(self, model: str, rendered: Rendered) -> tuple[int, bool]:
         open_end = rendered.prefill is not None
@@ -81,6 +118,21 @@ def messages_of(rendered: Rendered) -> list[dict[str, str]]:
     return messages
 
 
+def _cut_rules(fitted: Fitted) -> list[Remark]:
+    """Rules that did not go in whole are told of: silence would look like obeying."""
+    parts = {part.id: part for part in fitted.parts}
+    return [
+        Remark("rules_cut", f"{item.path} is not in the prompt as a whole: {_why(item, parts)}.")
+        for item in fitted.items
+        if item.kind == "rule" and _why(item, parts)
+    ]
+
+
+def _why(item: Item, parts: Mapping[str, Part]) -> str:
+    part = parts.get(item.id)
+    return part.why if part else item.refused or "no room in its share"
+
+
 def _inputs(question: Question, fitted: Fitted | None) -> Mapping[str, Any]:
     material = question.material
     file = {"path": material.file.path, "language": material.file.language}
@@ -96,8 +148,9 @@ def _inputs(question: Question, fitted: Fitted | None) -> Mapping[str, Any]:
     return {
         "rules": "\n".join(part.text for part in fitted.of("rule")),
         "related": [
-            {"path": part.path, "reason": part.reason, "text": part.text}
-            for part in fitted.of("related")
+            # Not what it is referenced by: the prompt should change with the files alone.
+            {"path": part.path, "reason": part.item.reason.split(";")[0], "text": part.text}
+            for part in fitted.of("related", "declaration", "edit")
         ],
         "file": file,
         "diagnostics": [

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 
 from gateway.domain.call import Call, Outcome, Reply
-from gateway.domain.ports import Prepare, Telemetry
+from gateway.domain.ports import Prepare, Replica, Telemetry
 from gateway.domain.record import Record
 from gateway.flow.admission import Admission
 from gateway.flow.engine import Engine
@@ -44,13 +44,25 @@ class Pipeline:
         nobody learns anything of a request's contents, or costs us work, without a key.
         Leaving the block settles the call, once, whatever happened. A cancellation that is ours
         (`call.cut`) becomes its error."""
+        async with self._settling(call) as meter, AsyncExitStack() as rooms:
+            yield await self._walk(call, prepare, meter, rooms)
+
+    @asynccontextmanager
+    async def rehearse(self, call: Call, prepare: Prepare) -> AsyncIterator[None]:
+        """Walk `call` as far as `answer` would before it takes a slot: key and policies hold, and
+        no replica hears of it. Leaving the block settles the call."""
+        async with self._settling(call) as meter:
+            await self._check(call, prepare)
+            meter.reply = Reply(_chunks(), stream=False, replica="", complete=True)
+            yield
+
+    @asynccontextmanager
+    async def _settling(self, call: Call) -> AsyncIterator[Meter]:
         meter = Meter(call, self._clock)
         call.record = Record(self._clock)
         self._telemetry.started(call)
         try:
-            async with AsyncExitStack() as rooms:
-                reply = await self._walk(call, prepare, meter, rooms)
-                yield reply
+            yield meter
         except asyncio.CancelledError as error:
             meter.error = call.cut()
             if meter.error is None:
@@ -63,9 +75,7 @@ class Pipeline:
         finally:
             await self._settle(call, meter.outcome())
 
-    async def _walk(
-        self, call: Call, prepare: Prepare | None, meter: Meter, rooms: AsyncExitStack
-    ) -> Reply:
+    async def _check(self, call: Call, prepare: Prepare | None) -> tuple[Replica, ...]:
         call.caller = self._identify(call)
         if prepare is not None:
             await prepare(call)
@@ -73,6 +83,12 @@ class Pipeline:
         await self._guard.before(call)
         known = self._engine.check(call)  # a policy may have sent it to another model
         await self._engine.fit(call)
+        return known
+
+    async def _walk(
+        self, call: Call, prepare: Prepare | None, meter: Meter, rooms: AsyncExitStack
+    ) -> Reply:
+        known = await self._check(call, prepare)
         await rooms.enter_async_context(self._admission.slot(call))
         opening = self._engine.open(call, meter.attempts, known)
         reply = await rooms.enter_async_context(opening)
@@ -87,6 +103,11 @@ class Pipeline:
                 await _to_its_end(self._guard.after(call, outcome))
         finally:
             self._telemetry.settled(call, outcome)
+
+
+async def _chunks(*chunks: bytes) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:

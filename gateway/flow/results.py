@@ -16,6 +16,7 @@ from gateway.flow.context import Context
 from gateway.flow.task import Task
 
 JSON = dict[str, Any]
+_MOST_RANGES = 100
 
 
 def explanation(call: Call, task: Task, context: Context, said: Completion, text: str) -> JSON:
@@ -76,33 +77,53 @@ def _changes(task: Task, resolution: Resolution, comparison: Comparison) -> JSON
     }
 
 
+def preview(call: Call, task: Task, context: Context) -> JSON:
+    """The answer of `context/preview`: what an answer would have been made of."""
+    return {
+        "id": call.id,
+        "range": _range(task),
+        "warnings": _warnings(task, context),
+        "model": call.model,
+        "prompt": _prompt(context),
+        "context": context_report(context),
+    }
+
+
 def context_report(context: Context) -> JSON:
     """What went into the prompt, what was cut, and why; all numbers are tokens."""
-    report = context.fitted.report
+    report = context.fitted.report(context.rendered.ref.sha)
     return {
         "window": report.window,
         "reserved_output": report.reserved_output,
         "used": report.used,
         "exact": context.exact,
+        "prefix_sha": report.prefix_sha,
         "items": [_entry(entry) for entry in report.items],
     }
 
 
 def _entry(entry: Entry) -> JSON:
     shown = asdict(entry)
-    if entry.range is None:
-        del shown["range"]
-    else:
-        first, end = entry.range
-        shown["range"] = {"start": _at(first, 0), "end": _at(end, 0)}
-    if not entry.path:
-        del shown["path"]
+    runs = shown.pop("runs")
+    ranges = [{"start": _at(first, 0), "end": _at(end, 0)} for first, end in runs]
+    if ranges:
+        shown["range"] = {"start": ranges[0]["start"], "end": ranges[-1]["end"]}
+    if len(ranges) > 1:
+        shown["ranges"] = ranges[:_MOST_RANGES]
+    for name in ("path", "redacted"):
+        if not shown[name]:
+            del shown[name]
     return shown
+
+
+def _prompt(context: Context) -> JSON:
+    ref = context.rendered.ref
+    return {"name": ref.name, "version": ref.version, "sha": ref.sha}
 
 
 def _provenance(call: Call, context: Context, said: Completion) -> JSON:
     """Who answered, at which cost, on which prompt."""
-    usage, ref = said.usage, context.rendered.ref
+    usage = said.usage
     counted = usage and {
         "prompt_tokens": usage.prompt,
         "completion_tokens": usage.completion,
@@ -115,13 +136,13 @@ def _provenance(call: Call, context: Context, said: Completion) -> JSON:
         "finish_reason": said.finish_reason,
         "attempts": said.attempts,
         "usage": counted,
-        "prompt": {"name": ref.name, "version": ref.version, "sha": ref.sha},
+        "prompt": _prompt(context),
         "context": context_report(context),
     }
 
 
 def _warnings(task: Task, context: Context) -> list[JSON]:
-    found = [asdict(remark) for remark in task.remarks]
+    found = [asdict(remark) for remark in (*task.remarks, *context.remarks)]
     if not context.exact:
         why = "No replica could be asked to count tokens; the context was fitted by an estimate."
         found.append({"code": "estimated_tokens", "message": why})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from gateway.domain.answer import Remark
 from gateway.domain.material import Material
@@ -11,11 +12,16 @@ from gateway.domain.source import PositionEncoding
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The material, and the name of the prompt that puts it into words."""
+    """The material, and the name of the prompt that puts it into words.
+
+    `scope` is `auto` where the selection should grow to the definition that it is in; `session`
+    names what the client works on, so that its next prompt is like its last."""
 
     material: Material
     prompt: str
     answer_language: str = ""
+    scope: Literal["selection", "auto", "file"] = "selection"
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True)

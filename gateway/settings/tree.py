@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gateway.domain.document import Problem
+from gateway.domain.screening import Secrets
 from gateway.settings.attempts import Hedging, Retries, Timeouts
 from gateway.settings.limits import Limits
 from gateway.settings.paths import Paths
@@ -132,6 +133,12 @@ class Assist(Section):
     rewrite_max_tokens: int = Field(default=4096, ge=1, description="tokens of a rewrite")
     tokenizers: dict[str, Path] = Field(
         default_factory=dict, description="model: tokenizer.json, from the folder of this file"
+    )
+    denied_paths: tuple[str, ...] = Field(
+        default=(), description="files no model may see, as in .gitignore"
+    )
+    secrets: Secrets = Field(
+        default="redact", description="keys in code: redact, refuse the file, or allow"
     )
 
 

@@ -16,6 +16,7 @@ from gateway.domain.metrics import Metric
 from gateway.domain.ports import Counted, Fallback, Replica, WireError
 from gateway.domain.retry import Fault
 from gateway.domain.standing import Regard
+from gateway.domain.structure import NO_STRUCTURE, Structure
 
 
 def a_replica(name: str = "r0", model: str = "m") -> Replica:
@@ -144,6 +145,19 @@ class FakeWire:
             raise answer
         self.given.append(answer)
         return answer
+
+
+class FakeSyntax:
+    """Knows the structures that it is given, by text; of others it knows nothing."""
+
+    def __init__(self, structures: Mapping[str, Structure] | None = None) -> None:
+        self.structures = dict(structures or {})
+        self.asked: list[tuple[str, str]] = []
+
+    def structure(self, language: str, text: str) -> Structure:
+        """That of the script."""
+        self.asked.append((language, text))
+        return self.structures.get(text, NO_STRUCTURE)
 
 
 class FakeRouter:

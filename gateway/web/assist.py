@@ -12,15 +12,24 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from gateway.bootstrap import House
-from gateway.domain.call import Reply
+from gateway.domain.call import Call, Reply
 from gateway.domain.endpoints import CHAT
 from gateway.domain.sse import DONE, encode
 from gateway.flow.assist import Action, Assist, Event, Job
 from gateway.flow.task import Task
-from gateway.web.assist_request import AssistRequest, read_request, task_of
+from gateway.web.assist_request import (
+    AssistRequest,
+    PreviewRequest,
+    read_preview,
+    read_request,
+    task_of,
+)
 from gateway.web.description import body_of
 from gateway.web.door import call_of, json_of, priority_of, timeout_of
 from gateway.web.relay import Relay
+
+# The body's JSON object, once it is time to read it.
+Body = Callable[[], dict[str, Any]]
 
 _ACTIONS: tuple[tuple[Action, str], ...] = (
     ("explain", "Explain code"),
@@ -60,22 +69,65 @@ def routes(current: Callable[[], House]) -> APIRouter:
     for action, summary in _ACTIONS:
         add(action, summary, stream=False)
         add(action, summary, stream=True)
+    _add_preview(api, current)
     return api
 
 
-def _job(
-    request: Request, body: Callable[[], dict[str, Any]], action: Action, allowed: float
-) -> Job:
+def _add_preview(api: APIRouter, current: Callable[[], House]) -> None:
+    async def preview(request: Request) -> Response:
+        raw = await request.body()
+        house = current()
+        read = partial(json_of, request, raw, house.intake.json)
+        job = _rehearsal(request, read, house.timeouts.total)
+        return Relay(lambda: _previewed(house.assist, job), job.call.id)
+
+    api.add_api_route(
+        "/context/preview",
+        preview,
+        methods=["POST"],
+        name="context.preview",
+        summary="What the prompt of an action would hold: the context report, and no answer",
+        response_class=Response,
+        openapi_extra=_schema("explain", PreviewRequest),
+    )
+
+
+def _job(request: Request, body: Body, action: Action, allowed: float) -> Job:
     call = call_of(request, CHAT, allowed)
 
     def read() -> Task:
-        call.priority = priority_of(request, call.priority)
         asked = read_request(body(), action)
-        limits = [allowed, asked.options.timeout_s, timeout_of(request)]
-        call.deadline = call.received + min(limit for limit in limits if limit is not None)
+        _hurry(request, call, asked, allowed)
         return task_of(asked, action)
 
     return Job(action, read, call)
+
+
+def _rehearsal(request: Request, body: Body, allowed: float) -> Job:
+    """A job whose body says which action it is about."""
+    call = call_of(request, CHAT, allowed)
+
+    def read() -> Task:
+        asked = read_preview(body())
+        _hurry(request, call, asked, allowed)
+        job.action = asked.about
+        return task_of(asked, asked.about)
+
+    job = Job("explain", read, call)
+    return job
+
+
+def _hurry(request: Request, call: Call, asked: AssistRequest, allowed: float) -> None:
+    """The call's priority and deadline, as the client wants them."""
+    call.priority = priority_of(request, call.priority)
+    limits = [allowed, asked.options.timeout_s, timeout_of(request)]
+    call.deadline = call.received + min(limit for limit in limits if limit is not None)
+
+
+@asynccontextmanager
+async def _previewed(assist: Assist, job: Job) -> AsyncIterator[Reply]:
+    body = orjson.dumps(await assist.preview(job))
+    yield Reply(_once(body), stream=False, replica="")
 
 
 @asynccontextmanager
@@ -122,8 +174,8 @@ def _chunk(job: Job, text: str) -> dict[str, Any]:
     return {"id": job.call.id, "object": kind, "model": job.call.model, "choices": [delta]}
 
 
-def _schema(action: Action) -> dict[str, Any]:
-    schema = AssistRequest.model_json_schema()
+def _schema(action: Action, shape: type[AssistRequest] = AssistRequest) -> dict[str, Any]:
+    schema = shape.model_json_schema()
     example: dict[str, Any] = {
         "file": {"path": "mean.py", "content": "def mean(xs):\n    return sum(xs) / len(xs)\n"},
         "options": {"max_output_tokens": 120},

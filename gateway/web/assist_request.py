@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -10,12 +10,13 @@ from gateway.domain import source
 from gateway.domain.answer import Remark
 from gateway.domain.document import did_you_mean
 from gateway.domain.errors import InvalidRequest
-from gateway.domain.material import Diagnostic, Material, Related, Rule, Turn
-from gateway.domain.source import Position, PositionEncoding, Selection, SourceFile, Span
+from gateway.domain.source import PositionEncoding
 from gateway.flow.assist import Action
 from gateway.flow.task import Question, Task
+from gateway.web.assist_material import StaleFile, material_of
 
 Severity = Literal["error", "warning", "information", "hint"]
+Asked = TypeVar("Asked", bound="AssistRequest")
 Name = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
@@ -24,13 +25,6 @@ class InvalidBody(InvalidRequest):
 
     status = 422
     code = "invalid_body"
-
-
-class StaleFile(InvalidRequest):
-    """The client's hash is not that of the content it sent: it speaks of another version."""
-
-    status = 409
-    code = "stale_file"
 
 
 class Part(BaseModel):
@@ -70,8 +64,23 @@ class RelatedFile(Part):
     path: Name
     content: str
     reason: Literal["open", "import", "definition", "attached"] = "open"
-    ranges: list[Range] | None = None
-    sha256: str | None = None
+    ranges: list[Range] | None = Field(default=None, max_length=100)
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-fA-F]{64}$")
+
+
+class Declaration(Part):
+    """What the editor knows of a name: its signature, or all of its text."""
+
+    name: Name
+    path: Name
+    text: str
+
+
+class RecentEdit(Part):
+    """A change of the last minutes, as a diff."""
+
+    path: Name
+    diff: str
 
 
 class RuleFile(Part):
@@ -135,11 +144,11 @@ class AssistRequest(Part):
     instruction: str = Field(default="", max_length=4000)
     action: Literal["explain", "fix", "doc", "test", "refactor", "custom"] | None = None
     related: list[RelatedFile] = Field(default=[], max_length=64)
-    declarations: list[dict[str, Any]] = []
+    declarations: list[Declaration] = Field(default=[], max_length=256)
     diagnostics: list[Said] = Field(default=[], max_length=1000)
     rules: list[RuleFile] = Field(default=[], max_length=64)
     conversation: list[Message] = Field(default=[], max_length=1000)
-    recent_edits: list[dict[str, Any]] = []
+    recent_edits: list[RecentEdit] = Field(default=[], max_length=64)
     prompt: PromptChoice = PromptChoice()
     model: Name | None = None
     answer_language: str = Field(default="", max_length=40, examples=["ko"])
@@ -147,11 +156,20 @@ class AssistRequest(Part):
     client: Client = Client()
 
 
+class PreviewRequest(AssistRequest):
+    """The body of `context/preview`: that of an action, and which one."""
+
+    action: Literal["explain", "rewrite"] = "explain"  # type: ignore[assignment]
+
+    @property
+    def about(self) -> Action:
+        """The action whose prompt is meant."""
+        return self.action
+
+
 # Part of the schema from the first day, so that clients can be written once; not used yet.
 _NOT_YET = (
     ("action",),
-    ("declarations",),
-    ("recent_edits",),
     ("prompt", "variant"),
     ("options", "format"),
     ("options", "repair"),
@@ -161,10 +179,24 @@ _NOT_YET = (
 
 def read_request(body: dict[str, Any], action: Action) -> AssistRequest:
     """The request. InvalidBody (422) names each field that does not fit, and what was meant."""
+    return _checked(_valid(AssistRequest, body), action)
+
+
+def read_preview(body: dict[str, Any]) -> PreviewRequest:
+    """The request for a preview. InvalidBody (422) as above."""
+    request = _valid(PreviewRequest, body)
+    _checked(request, request.about)
+    return request
+
+
+def _valid(shape: type[Asked], body: dict[str, Any]) -> Asked:
     try:
-        request = AssistRequest.model_validate(body)
+        return shape.model_validate(body)
     except ValidationError as error:
         raise _explained(error) from None
+
+
+def _checked(request: AssistRequest, action: Action) -> AssistRequest:
     if action == "rewrite" and not request.instruction.strip():
         raise InvalidBody(
             "instruction is missing: say what to change, for example "
@@ -217,9 +249,11 @@ def task_of(request: AssistRequest, action: Action) -> Task:
     options = request.options
     return Task(
         question=Question(
-            material=_material(request, file),
+            material=material_of(request, file),
             prompt=request.prompt.name or f"code/{action}",
             answer_language=request.answer_language,
+            scope="file" if request.selection is None else request.scope,
+            session=request.client.session or "",
         ),
         model=request.model,
         prompt_version=request.prompt.version,
@@ -230,34 +264,14 @@ def task_of(request: AssistRequest, action: Action) -> Task:
     )
 
 
-def _material(request: AssistRequest, file: SourceFile) -> Material:
-    return Material(
-        file=file,
-        span=_span(request, file),
-        instruction=request.instruction,
-        related=tuple(Related(one.path, one.content, one.reason) for one in request.related),
-        rules=tuple(Rule(one.path, one.content) for one in request.rules),
-        diagnostics=tuple(
-            Diagnostic(one.range.start.line, one.severity, one.message)
-            for one in request.diagnostics
-        ),
-        conversation=tuple(Turn(one.role, one.content) for one in request.conversation),
-    )
-
-
-def _span(request: AssistRequest, file: SourceFile) -> Span:
-    if request.selection is None or request.scope == "file":
-        return file.whole
-    start, end = request.selection.start, request.selection.end
-    chosen = Selection(Position(start.line, start.character), Position(end.line, end.character))
-    return file.span(chosen, request.position_encoding)
-
-
 def _unused(request: AssistRequest) -> list[Remark]:
     """A warning for each field that was sent and has no effect yet: nothing is dropped silently."""
-    found = [".".join(path) for path in _NOT_YET if _sent(request, path)]
-    if request.scope == "auto":
-        found.append("scope")
+    preview = isinstance(request, PreviewRequest)
+    found = [
+        ".".join(path)
+        for path in _NOT_YET
+        if _sent(request, path) and not (preview and path == ("action",))
+    ]
     return [Remark("ignored_field", f"{name} has no effect yet.") for name in found]
 
 

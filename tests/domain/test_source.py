@@ -266,3 +266,21 @@ def test_text_that_the_encoding_lacks_cannot_be_put_in() -> None:
     file = source.read("a.py", "이름\n".encode("cp949"), encoding="cp949")
     with pytest.raises(BadEncoding, match=r"Line 1 .*U\+1F600"):
         file.replace(file.whole, "😀\n")
+
+
+@pytest.mark.parametrize("content", ["\ufeffa\r\nb\nc", "a\nb\nc\n", "a\nb\rb\nc"])
+def test_lines_by_number_are_the_bytes_between_their_ends(content: str) -> None:
+    file = source.read("a.py", content)
+    rows = content.removeprefix("\ufeff").split("\n")
+    for first in range(3):
+        for end in range(first, 4):
+            span = file.lines(first, end)
+            text = "\n".join(rows[first:end]) + ("\n" if end < len(rows) and end > first else "")
+            assert file.text(span) == text
+            assert (span.first_line, span.end_line) == (first, min(end, len(rows) - (not rows[-1])))
+
+
+def test_lines_beyond_the_file_are_left_out() -> None:
+    file = source.read("a.py", "a\nb\n")
+    assert file.lines(1, 99) == file.lines(1, 2)
+    assert file.text(file.lines(7, 9)) == ""

@@ -29,15 +29,20 @@ from gateway.domain.errors import (
     Unauthorized,
     UnknownPrompt,
 )
-from gateway.domain.material import Material
+from gateway.domain.material import Material, Related
 from gateway.domain.policy import Link, When
 from gateway.domain.ports import WireError
 from gateway.domain.retry import Fault
+from gateway.domain.screening import Screen
 from gateway.flow.assist import Action, Assist, AssistLimits, Event, Job, UnfitPrompt
+from gateway.flow.context import ContextBuilder
+from gateway.flow.sessions import Sessions
+from gateway.flow.survey import Surveyor
 from gateway.flow.task import Question, Task
 from gateway.testing.fakes import (
     FakeAnswer,
     FakeRouter,
+    FakeSyntax,
     FakeTokens,
     a_replica,
     chunk,
@@ -72,11 +77,17 @@ def assist(
     prompts: PromptFiles = SHIPPED,
     tokens: FakeTokens | None = None,
     limits: AssistLimits | None = None,
+    sessions: Sessions | None = None,
 ) -> Assist:
     return Assist(
         house.pipeline,
         prompts,
-        tokens or FakeTokens(),
+        ContextBuilder(
+            prompts,
+            tokens or FakeTokens(),
+            Surveyor(FakeSyntax(), Screen()),
+            sessions or Sessions(),
+        ),
         models=house.router.models,
         limits=limits or AssistLimits(),
     )
@@ -488,3 +499,17 @@ def test_an_unfit_prompt_is_an_error_of_the_client() -> None:
         "unknown_prompt",
         "invalid_request_error",
     )
+
+
+async def test_an_answer_is_remembered_in_its_session_and_a_preview_is_not() -> None:
+    material = Material(FILE, SPAN, "why?", related=(Related("b.py", "x = 1\n"),))
+    asked = Task(Question(material, "code/explain", session="s"))
+    sessions = Sessions()
+    house = House([whole("So.")])
+    room = assist(house, sessions=sessions)
+    found = await room.preview(a_job("explain", asked))
+    assert sessions.places(("anonymous", "s")) == {}
+    assert house.wire.sent == []
+    answer = await room.answer(a_job("explain", asked))
+    assert sessions.places(("anonymous", "s")) == {"b.py": 0}
+    assert answer["context"] == found["context"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +15,19 @@ from hypothesis import strategies as st
 from gateway.adapters.prompts import PromptFiles, load
 from gateway.domain import source
 from gateway.domain.budget import ContextTooLarge
+from gateway.domain.candidates import MOST_STRINGS
 from gateway.domain.context import SHRINKS
 from gateway.domain.errors import PromptInputError, UnknownPrompt
 from gateway.domain.material import Diagnostic, Material, Related, Rule, Turn
 from gateway.domain.ports import Counted, Rendered
+from gateway.domain.screening import Screen
 from gateway.domain.source import Position, Selection
+from gateway.domain.structure import Definition, Structure
 from gateway.flow.context import Context, ContextBuilder, Reserve, messages_of
+from gateway.flow.sessions import Sessions
+from gateway.flow.survey import Surveyor
 from gateway.flow.task import Question
-from gateway.testing.fakes import FakeTokens
+from gateway.testing.fakes import FakeSyntax, FakeTokens
 
 SHIPPED = load(Path(__file__).parents[2] / "prompts")
 REWRITE, EXPLAIN = "code/rewrite", "code/explain"
@@ -34,6 +41,10 @@ def material(rows: int = 20, first: int = 9, last: int = 11, **more: Any) -> Mat
     return Material(file, span, more.pop("instruction", "make it fast"), **more)
 
 
+def builder(prompts: PromptFiles, tokens: FakeTokens) -> ContextBuilder:
+    return ContextBuilder(prompts, tokens, Surveyor(FakeSyntax(), Screen()), Sessions())
+
+
 async def build(
     sent: Material,
     tokens: FakeTokens,
@@ -44,7 +55,7 @@ async def build(
 ) -> Context:
     keep = reserve if callable(reserve) else lambda window, selection: reserve
     question = Question(sent, prompt, answer_language="ko" if prompt == EXPLAIN else "")
-    return await ContextBuilder(prompts, tokens).build(question, "m", keep)
+    return await builder(prompts, tokens).build(question, "m", keep)
 
 
 def text_of(context: Context) -> str:
@@ -52,7 +63,7 @@ def text_of(context: Context) -> str:
 
 
 def states(context: Context) -> dict[str, str]:
-    return {entry.id: entry.state for entry in context.fitted.report.items}
+    return {entry.id: entry.state for entry in context.fitted.report().items}
 
 
 async def test_what_fits_goes_in_whole_and_is_counted_exactly() -> None:
@@ -62,7 +73,7 @@ async def test_what_fits_goes_in_whole_and_is_counted_exactly() -> None:
     assert "line_0 = 0\n" in text
     assert "<selected>\nline_9 = 9\nline_10 = 10\n</selected>\nline_11 = 11\n" in text
     assert "make it fast" in text
-    report = context.fitted.report
+    report = context.fitted.report()
     assert (report.window, report.reserved_output) == (4096, 100)
     assert set(states(context).values()) == {"included"}
     assert context.exact
@@ -80,7 +91,7 @@ async def test_the_reserve_is_made_of_the_window_and_the_tokens_of_the_selection
     context = await build(material(), FakeTokens(2000), reserve=reserve)
     selected = "line_9 = 9\nline_10 = 10\n"
     assert asked == [(2000, -(-len(selected) // 4))]
-    assert context.fitted.report.reserved_output == 321
+    assert context.fitted.report().reserved_output == 321
 
 
 async def test_a_small_window_gets_the_lines_next_to_the_selection_and_says_what_is_left_out() -> (
@@ -92,7 +103,7 @@ async def test_a_small_window_gets_the_lines_next_to_the_selection_and_says_what
     assert "lines not shown ...]" in text
     assert "line_0 = 0\n" not in text
     assert {states(context)["before"], states(context)["after"]} == {"trimmed"}
-    assert context.fitted.report.used <= 500
+    assert context.fitted.report().used <= 500
 
 
 async def test_a_template_that_costs_more_than_its_parts_shrinks_the_context_until_it_fits() -> (
@@ -102,9 +113,9 @@ async def test_a_template_that_costs_more_than_its_parts_shrinks_the_context_unt
     sent = material(rows=400, first=200, last=201)
     context = await build(sent, dear)
     assert len(dear.messages) > 2, "it did not fit at once"
-    assert context.fitted.report.used <= 800
+    assert context.fitted.report().used <= 800
     counted = await dear.count_messages("m", messages_of(context.rendered))
-    assert counted.tokens == context.fitted.report.used
+    assert counted.tokens == context.fitted.report().used
     assert len(text_of(context)) < len(text_of(await build(sent, cheap)))
 
 
@@ -142,7 +153,7 @@ async def test_a_count_that_stays_over_gives_up_after_a_few_tries() -> None:
     assert 2 <= len(tokens.messages) <= SHRINKS + 2
 
 
-async def test_however_much_is_sent_at_most_64_texts_are_counted_at_once() -> None:
+async def test_however_much_is_sent_the_texts_counted_at_once_are_bounded() -> None:
     sent = material(
         rows=20_000,
         first=9000,
@@ -154,8 +165,9 @@ async def test_however_much_is_sent_at_most_64_texts_are_counted_at_once() -> No
     )
     tokens = FakeTokens(32_768)
     await build(sent, tokens)
-    assert [len(texts) for texts in tokens.texts] == [1, max(len(t) for t in tokens.texts)]
-    assert len(tokens.texts[-1]) <= 64
+    selected, all_of_it, cut = map(len, tokens.texts)
+    assert (selected, cut) == (1, 2), "what was cut within a text is counted once more"
+    assert all_of_it <= MOST_STRINGS
     assert len(tokens.messages) <= SHRINKS + 2
 
 
@@ -222,7 +234,87 @@ async def test_what_the_report_calls_dropped_is_not_in_the_prompt() -> None:
     assert found["turn:0"] == "dropped"
     assert "turn 0 " not in text_of(context)
     assert 'path="b.py"' not in text_of(context)
-    assert all(entry.why for entry in context.fitted.report.items if entry.state != "included")
+    assert all(entry.why for entry in context.fitted.report().items if entry.state != "included")
+
+
+async def test_in_the_largest_window_a_prompt_keeps_its_bound_of_characters() -> None:
+    related = tuple(Related(f"{n}.py", f"value_{n} = compute({n})\n" * 3000) for n in range(20))
+    sent = material(rows=20_000, first=9000, last=9001, related=related)
+    context = await build(sent, FakeTokens(1_000_000), prompt=EXPLAIN)
+    assert 200_000 < len(text_of(context)) < 400_000
+
+
+async def test_rules_that_are_not_whole_in_the_prompt_are_told_of() -> None:
+    sent = material(rules=(Rule("AGENTS.md", "Be brief.\n" * 900), Rule("src/AGENTS.md", "Yes.\n")))
+    context = await build(sent, FakeTokens(1500), prompt=EXPLAIN)
+    assert [(one.code, one.message.split()[0]) for one in context.remarks] == [
+        ("rules_cut", "AGENTS.md")
+    ]
+
+
+async def test_what_was_cut_is_counted_as_it_stands_in_the_prompt() -> None:
+    sent = material(related=(Related("big.txt", "word word word\n" * 900),))
+    context = await build(sent, FakeTokens(900), prompt=EXPLAIN)
+    (part,) = context.fitted.of("related")
+    (counted,) = await FakeTokens().count_texts("m", [part.text])
+    assert part.state == "trimmed"
+    assert part.tokens == counted.tokens
+
+
+async def test_declarations_and_edits_stand_with_the_files_and_edits_last() -> None:
+    sent = material(
+        related=(
+            Related("a.py", "-x\n+y\n", "edit"),
+            Related("z.py", "Z = 1\n"),
+            Related("typing.pyi", "class Foo: ...\n", "declaration", name="Foo"),
+        )
+    )
+    text = text_of(await build(sent, FakeTokens(), prompt=EXPLAIN))
+    places = [text.find(f'path="{path}"') for path in ("z.py", "typing.pyi", "a.py", "src/a.py")]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+async def test_a_file_stays_the_same_in_the_prompt_whatever_the_selection_uses_of_it() -> None:
+    sent = material(related=(Related("b.py", "def line_9(): ...\n", language="python"),))
+    known = {"def line_9(): ...\n": Structure((Definition("line_9", 0, 1, (1, 1)),))}
+    surveyor = Surveyor(FakeSyntax(known), Screen())
+    room = ContextBuilder(SHIPPED, FakeTokens(), surveyor, Sessions())
+    context = await room.build(Question(sent, EXPLAIN), "m", lambda window, selection: 100)
+    assert '<related path="b.py" reason="open">' in text_of(context)
+    (entry,) = [one for one in context.fitted.report().items if one.kind == "related"]
+    assert entry.reason == "open; referenced: line_9"
+
+
+async def test_only_what_is_remembered_changes_the_next_prompt_of_a_session() -> None:
+    sessions = Sessions()
+    room = ContextBuilder(SHIPPED, FakeTokens(), Surveyor(FakeSyntax(), Screen()), sessions)
+    asked = Question(material(related=(Related("b.py", "x\n"),)), EXPLAIN, session="s")
+    context = await room.build(asked, "m", lambda window, selection: 100, "ide")
+    assert sessions.places(("ide", "s")) == {}
+    room.remember(context, "ide")
+    assert sessions.places(("ide", "s")) == {"b.py": 0}
+
+
+async def test_the_event_loop_turns_while_the_material_is_looked_at() -> None:
+    looked, turned = threading.Event(), asyncio.Event()
+
+    class Slow(FakeSyntax):
+        """Looks until the loop has turned."""
+
+        def structure(self, language: str, text: str) -> Structure:
+            assert looked.wait(10), "the loop stood still"
+            return super().structure(language, text)
+
+    async def turn() -> None:
+        looked.set()
+        turned.set()
+
+    task = asyncio.create_task(turn())
+    room = ContextBuilder(SHIPPED, FakeTokens(), Surveyor(Slow(), Screen()), Sessions())
+    await room.build(Question(material(), EXPLAIN), "m", lambda window, selection: 100)
+    await task
+    assert turned.is_set()
 
 
 # ---- Prompts of other authors --------------------------------------------------------------------
@@ -337,7 +429,7 @@ async def test_the_answer_has_its_room_or_the_request_is_refused(
     if refused is not None:
         assert refused.needed > refused.available
         return
-    report = context.fitted.report
+    report = context.fitted.report()
     counted = await tokens.count_messages("m", messages_of(context.rendered))
     assert counted.tokens == report.used <= max(window - reserve, 0)
     assert sent.file.text(sent.span) in text_of(context)

@@ -84,6 +84,37 @@ async def test_the_rooms_come_in_their_order_and_settling_comes_last() -> None:
     ]
 
 
+async def test_a_rehearsal_is_checked_and_settled_and_no_replica_hears_of_it() -> None:
+    rule = Rule()
+    house = House([plain()], chain=[Link(rule, "r")], keys=KEYS)
+    call = a_call()
+    call.credential = KEY
+    seen: list[str] = []
+
+    async def prepare(call: Call) -> None:
+        seen.append(call.caller.team)
+
+    async with house.pipeline.rehearse(call, prepare):
+        assert rule.entered == [call]
+        assert house.telemetry.outcomes == []
+    assert seen == ["ide"]
+    assert (house.outcome.kind, house.outcome.status) == (OutcomeKind.COMPLETED, 200)
+    assert len(rule.settled) == 1
+    assert house.wire.sent == []
+    assert house.asked_capacity == []
+
+
+async def test_a_rehearsal_without_a_key_or_against_a_policy_is_refused_and_settled() -> None:
+    async def prepare(call: Call) -> None:
+        raise AssertionError("nothing is looked at without a key")
+
+    house = House(keys=KEYS)
+    with pytest.raises(Unauthorized):
+        async with house.pipeline.rehearse(a_call(), prepare):
+            pass
+    assert house.outcome.kind is OutcomeKind.REFUSED
+
+
 @pytest.mark.parametrize("key", [None, "sk-gw-wrong"])
 async def test_without_a_key_nothing_is_prepared_asked_or_sent(key: str | None) -> None:
     async def prepare(call: Call) -> None:

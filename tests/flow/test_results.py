@@ -16,7 +16,9 @@ from gateway.domain import source
 from gateway.domain.answer import Remark
 from gateway.domain.budget import Budget
 from gateway.domain.call import PromptRef, Usage
-from gateway.domain.context import candidates, fit, strings
+from gateway.domain.candidates import candidates
+from gateway.domain.context import fit
+from gateway.domain.item import strings
 from gateway.domain.material import Material
 from gateway.domain.ports import Rendered
 from gateway.domain.source import Position, PositionEncoding, Selection, SourceFile
@@ -51,7 +53,7 @@ def a_context(task: Task, *, exact: bool = True, prefill: str | None = None) -> 
     items = candidates(task.question.material, budget)
     counts = {key: len(text) // 4 for key, text in strings(items).items()}
     rendered = Rendered(REF, (), {}, tag="rewritten", stop=("</rewritten>",), prefill=prefill)
-    return Context(rendered, fit(items, counts, budget, 40), exact)
+    return Context(task.question, rendered, fit(items, counts, budget, 40), exact)
 
 
 def said(
@@ -227,7 +229,7 @@ def test_prose_around_the_text_becomes_notes_and_what_was_mended_is_named() -> N
 def test_the_tags_of_this_very_rendering_are_read() -> None:
     task = a_task()
     rendered = Rendered(REF, (), {}, tag="rewritten-2", suffix="-2", stop=("</rewritten-2>",))
-    context = Context(rendered, a_context(task).fitted, exact=True)
+    context = Context(task.question, rendered, a_context(task).fitted, exact=True)
     text = f"<rewritten-2>\n{NEW}</rewritten-2>"
     result = rewriting(a_call(), task, context, said(text), text)
     assert result["text"] == NEW

@@ -133,3 +133,11 @@ def test_a_team_without_keys_opens_no_door() -> None:
 
 def test_a_default_comes_from_its_own_name() -> None:
     assert Settings().origin("server", "port") == Place("server.port")
+
+
+def test_more_files_may_be_denied_to_models_and_secrets_refused() -> None:
+    assist = Settings(assist={"denied_paths": ("*.sql", "!.npmrc"), "secrets": "refuse"}).assist  # type: ignore[arg-type]
+    assert (assist.denied_paths, assist.secrets) == (("*.sql", "!.npmrc"), "refuse")
+    assert (Settings().assist.denied_paths, Settings().assist.secrets) == ((), "redact")
+    with pytest.raises(ValidationError, match="'redact', 'refuse' or 'allow'"):
+        Settings(assist={"secrets": "hide"})  # type: ignore[arg-type]

@@ -24,6 +24,7 @@ ROUTES = {
     "/v1/completions": "post",
     "/v1/embeddings": "post",
     "/v1/models": "get",
+    "/api/ai/context/preview": "post",
     "/api/ai/explain": "post",
     "/api/ai/explain/stream": "post",
     "/api/ai/rewrite": "post",

@@ -291,3 +291,100 @@ def test_a_failing_replica_is_not_noticed_while_another_is_healthy(
             answer = ask(gateway, "explain/stream", EXPLAIN)
             assert events(answer)[-1] == ("", "[DONE]")
             assert answer.headers["x-gateway-replica"] == "r1"
+
+
+# ---- Previews ------------------------------------------------------------------------------------
+
+ASKED = ["explain", "rewrite"]
+
+
+@pytest.mark.parametrize("action", ASKED)
+def test_a_preview_is_the_context_of_the_answer_and_asks_no_model(
+    gateway: ServedGateway, mock: MockVLLM, action: str
+) -> None:
+    said = ask(gateway, "context/preview", {**REWRITE, "action": action})
+    assert said.status_code == 200
+    assert mock.requests("/v1/chat/completions") == []
+    answer = ask(gateway, action, REWRITE).json()
+    for key in ("context", "range", "model", "prompt", "warnings"):
+        assert said.json()[key] == answer[key]
+    assert said.json()["id"] == said.headers["x-request-id"]
+
+
+def test_a_preview_counts_as_a_request_of_its_route(gateway: ServedGateway) -> None:
+    ask(gateway, "context/preview", EXPLAIN)
+    page = httpx.get(f"{gateway.url}/metrics").text
+    assert 'outcome="completed",route="/api/ai/context/preview"' in page
+
+
+def test_a_preview_needs_a_key_where_answers_do(mock: MockVLLM) -> None:
+    team = Team(name="ide", keys=(KeyHash(id="ide-1", sha256=hash_key("sk-gw-right")),))
+    with ServedGateway(fleet_on([mock.base_url]), Settings(teams=(team,))) as gateway:
+        assert ask(gateway, "context/preview", EXPLAIN).status_code == 401
+        right = {"x-api-key": "sk-gw-right"}
+        assert ask(gateway, "context/preview", EXPLAIN, **right).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({**EXPLAIN, "action": "sing"}, 422, "invalid_body"),
+        ({**EXPLAIN, "action": "rewrite"}, 422, "invalid_body"),
+        ({**EXPLAIN, "model": "nope"}, 404, "model_not_found"),
+        ({"file": {"path": "a.py", "content": "x = 1\n" * 5000}}, 413, "context_too_large"),
+        ({"file": {"path": ".env", "content": "x = 1\n"}}, 403, "denied_path"),
+    ],
+)
+def test_a_preview_fails_as_the_answer_would(
+    gateway: ServedGateway, body: dict[str, Any], status: int, code: str
+) -> None:
+    said = ask(gateway, "context/preview", body)
+    assert (said.status_code, said.json()["error"]["code"]) == (status, code)
+
+
+def test_a_cursor_with_scope_auto_is_about_its_function(
+    gateway: ServedGateway, mock: MockVLLM
+) -> None:
+    mock.script(Behaviour(text=NEW))
+    cursor = {"line": 4, "character": 6}
+    body = {**REWRITE, "selection": {"start": cursor, "end": cursor}, "scope": "auto"}
+    said = ask(gateway, "rewrite", body).json()
+    assert said["status"] == "changed"
+    assert (said["range"]["start"]["line"], said["range"]["end"]["line"]) == (3, 5)
+    chosen = next(item for item in said["context"]["items"] if item["id"] == "selection")
+    assert chosen["reason"] == "the definition mean around the selection"
+
+
+def test_a_key_in_the_code_is_neither_shown_to_the_model_nor_lost(
+    gateway: ServedGateway, mock: MockVLLM, tmp_path: Path
+) -> None:
+    key = "ghp_" + "a1" * 18
+    source = f"KEY = '{key}'\nx = 1\n"
+    mock.script(Behaviour(text="KEY = 'SECRET_REMOVED_0001_'\nx = 2\n"))
+    body = {"file": {"path": "k.py", "content": source}, "instruction": f"use {key}"}
+    said = ask(gateway, "rewrite", body).json()
+    (sent,) = mock.requests("/v1/chat/completions")
+    assert key not in str(sent.body)
+    assert said["text"] == f"KEY = '{key}'\nx = 2\n"
+    assert [(hunk["added"], hunk["removed"]) for hunk in said["hunks"]] == [(1, 1)]
+    assert [warning["code"] for warning in said["warnings"]] == ["secrets_removed"]
+
+
+def test_one_session_asks_twice_and_sends_the_same_prefix(gateway: ServedGateway) -> None:
+    related = [{"path": f"{name}.py", "content": f"{name} = 1\n" * 40} for name in "edcba"]
+    body = {**EXPLAIN, "related": related, "client": {"session": "s"}}
+    first = ask(gateway, "explain", body).json()["context"]
+    again = ask(gateway, "explain", {**body, "related": related[::-1]}).json()["context"]
+    assert first["prefix_sha"] == again["prefix_sha"]
+    files = [item for item in first["items"] if item["kind"] == "related"]
+    assert {item["state"] for item in files} <= {"included", "trimmed", "dropped"}
+
+
+def test_an_operator_denies_more_paths_and_allows_others(mock: MockVLLM) -> None:
+    settings = Settings(assist={"denied_paths": ("*.sql", "!.npmrc")})  # type: ignore[arg-type]
+    related = [{"path": path, "content": "x = 1\n"} for path in ("a.sql", ".npmrc", ".env")]
+    with ServedGateway(fleet_on([mock.base_url]), settings) as gateway:
+        said = ask(gateway, "context/preview", {**EXPLAIN, "related": related}).json()
+    states = {item["path"]: item["state"] for item in said["context"]["items"] if "path" in item}
+    assert states["a.sql"] == states[".env"] == "dropped"
+    assert states[".npmrc"] == "included"

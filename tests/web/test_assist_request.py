@@ -103,23 +103,17 @@ def test_fields_without_effect_yet_are_named_and_nothing_is_dropped_silently() -
     body = {
         "file": FILE,
         "action": "explain",
-        "declarations": [{"name": "f"}],
-        "recent_edits": [{"path": "a"}],
         "prompt": {"variant": "cold"},
         "options": {"format": ["diff"], "repair": 1, "syntax_check": True},
-        "scope": "auto",
     }
     remarks = task(body).remarks
     assert {remark.code for remark in remarks} == {"ignored_field"}
     assert {remark.message.split()[0] for remark in remarks} == {
         "action",
-        "declarations",
-        "recent_edits",
         "prompt.variant",
         "options.format",
         "options.repair",
         "options.syntax_check",
-        "scope",
     }
 
 

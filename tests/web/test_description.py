@@ -35,6 +35,7 @@ def test_every_example_is_answered_as_it_stands(
             "/v1/chat/completions",
             "/v1/completions",
             "/v1/embeddings",
+            "/api/ai/context/preview",
             "/api/ai/explain",
             "/api/ai/explain/stream",
             "/api/ai/rewrite",

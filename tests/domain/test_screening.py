@@ -1,0 +1,81 @@
+"""Screening: denied paths stay out, secrets are taken out, and both are told."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.domain import source
+from gateway.domain.material import Diagnostic, Material, Related, Rule, Turn
+from gateway.domain.screening import DeniedPath, Screen, SecretFound
+from gateway.domain.secret_scan import REMOVED, restore
+
+KEY = "ghp_" + "a1" * 18
+
+
+def material(content: str = "x = 1\n", path: str = "src/a.py", **more: object) -> Material:
+    file = source.read(path, content)
+    return Material(file, file.whole, "go", **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [".env", "deploy/.env.local", "a/KEY.PEM", "/etc/tls/a.key", ".ssh/config", "id_rsa", ".aws/x"],
+)
+def test_files_that_hold_keys_are_denied_wherever_they_are(path: str) -> None:
+    sent = Screen()(material(related=(Related(path, "secret\n"),))).material.related[0]
+    assert sent.refused.startswith("denied by ")
+    assert sent.content == ""
+
+
+@pytest.mark.parametrize("path", [".env.example", "src/keys.py", "environment.py", "id_rsa.md"])
+def test_other_files_are_not(path: str) -> None:
+    assert Screen().pattern(path) is None
+
+
+def test_an_operator_has_the_last_word_on_paths() -> None:
+    screen = Screen(("secret/", "", "!secret/open.py", "*.sql"))
+    assert screen.pattern("db/dump.sql") == "*.sql"
+    assert screen.pattern("secret/a.py") == "secret/"
+    assert screen.pattern(".env") is None
+
+
+def test_the_file_itself_must_not_be_denied() -> None:
+    with pytest.raises(DeniedPath, match=r"a\.pem .* '\*\.pem' is denied") as caught:
+        Screen()(material(path="tls/a.pem"))
+    assert (caught.value.status, caught.value.param) == (403, "file.path")
+
+
+def test_secrets_of_the_file_get_names_that_can_be_undone() -> None:
+    screened = Screen()(material(f"a = '{KEY}'\nb = 2\n"))
+    found = screened.material
+    assert KEY not in found.text + found.selected
+    assert restore(found.text, found.secrets) == f"a = '{KEY}'\nb = 2\n"
+    assert found.file.content == f"a = '{KEY}'\nb = 2\n".encode(), "the bytes on disk stay"
+    assert screened.found == {"GitHub token": 1}
+
+
+def test_secrets_are_taken_out_of_everything_else_that_is_shown() -> None:
+    found = Screen()(
+        material(
+            related=(Related("b.py", KEY),),
+            rules=(Rule("AGENTS.md", KEY),),
+            diagnostics=(Diagnostic(0, "error", KEY),),
+            conversation=(Turn("user", KEY),),
+        )
+    ).material
+    assert (found.related[0].content, found.related[0].redacted) == (REMOVED, 1)
+    assert (found.rules[0].content, found.rules[0].redacted) == (REMOVED, 1)
+    assert found.diagnostics[0].message == found.conversation[0].content == REMOVED
+
+
+def test_where_secrets_are_refused_the_files_with_one_stay_out() -> None:
+    screen = Screen(secrets="refuse")
+    found = screen(material(related=(Related("b.py", KEY),))).material.related[0]
+    assert found.refused == "it holds what looks like a secret: GitHub token"
+    with pytest.raises(SecretFound, match="Move it out"):
+        screen(material(KEY))
+
+
+def test_where_secrets_are_allowed_nothing_is_changed() -> None:
+    sent = material(KEY, related=(Related("b.py", KEY),))
+    assert Screen(secrets="allow")(sent).material == sent
