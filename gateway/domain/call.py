@@ -22,14 +22,30 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class PromptRef:
-    """Which prompt file, at which version, made the messages of a call."""
+    """Which prompt file, at which version, made the messages of a call. `sha` is of all its texts:
+    the file, its languages and variants, its partials. `variant` and `locale` are "" for none."""
 
     name: str
     version: str
     sha: str
+    variant: str = ""
+    locale: str = ""
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}+{self.sha}"
+
+    @property
+    def key(self) -> str:
+        """Its name among all versions, languages and variants."""
+        locale = f".{self.locale}" if self.locale else ""
+        return f"{self.name}{locale}@{self.version}+{self.sha}~{self.variant}"
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """As answers show it; only what there is."""
+        every = {"name": self.name, "version": self.version, "sha": self.sha}
+        every |= {"variant": self.variant, "locale": self.locale}
+        return {word: text for word, text in every.items() if text}
 
 
 @dataclass(frozen=True, slots=True)

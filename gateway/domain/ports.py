@@ -133,7 +133,7 @@ class Prompt:
 
     `model` is a routing alias or None; `params` are the file's own, so `max_tokens` may be "auto";
     `output` has kind, protocol, tag, prefill; `inputs` maps each name to type, trust, required,
-    default, max_chars and fields.
+    default, max_chars and fields; `shadow` is a variant to run unseen, for this share of requests.
     """
 
     ref: PromptRef
@@ -142,6 +142,20 @@ class Prompt:
     params: Mapping[str, Any]
     output: Mapping[str, Any]
     inputs: Mapping[str, Any]
+    shadow: tuple[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which of a prompt's texts a request gets. `version`: "1.4.0", "label:staging",
+    "label:working" (the file as it is now), a sha, or None for what is in production. `variant`:
+    by name, else by its weight, always the same for the same `unit` (who asks). `language`: of the
+    answer; without a text in it, the default one."""
+
+    version: str | None = None
+    variant: str | None = None
+    language: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +179,15 @@ class Rendered:
 
 
 class Prompts(Protocol):
-    """The prompt files of this gateway."""
+    """The prompt files of this gateway. A name stands for what is in production, in the default
+    language and no variant; a `ref.key` of a prompt that `choose` gave stands for that one."""
 
     def get(self, name: str) -> Prompt:
         """UnknownPrompt (422) when there is none of that name."""
+        ...
+
+    def choose(self, name: str, wanted: Wanted) -> Prompt:
+        """UnknownPrompt (422) when there is none of that name, version or variant."""
         ...
 
     def render(self, name: str, inputs: Mapping[str, Any]) -> Rendered:
