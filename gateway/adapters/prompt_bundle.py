@@ -134,7 +134,7 @@ def _compiled(
     # Included partials are compiled now as well: a render reads and compiles nothing.
     for partial in partials:
         environment.get_template(partial.path)
-    shadow = front.shadow and (front.shadow.variant, front.shadow.ratio)
+    shadow = (front.shadow.variant, front.shadow.ratio) if front.shadow else None
     described = Prompt(
         ref=PromptRef(front.name, front.version, ""),
         description=front.description,
