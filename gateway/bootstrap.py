@@ -31,6 +31,7 @@ from gateway.flow.guard import Guard
 from gateway.flow.hedge import Hedging
 from gateway.flow.identify import Identify
 from gateway.flow.pipeline import Pipeline
+from gateway.flow.shadow import Shadows
 from gateway.flow.walk import Means
 from gateway.plan import (
     Fleet,
@@ -66,6 +67,7 @@ class House:
     identify: Identify
     answers: Pipeline
     assist: Assist
+    tokens: ReplicaTokens
 
     @property
     def settings(self) -> Settings:
@@ -126,6 +128,7 @@ class Gateway:
             on_depth=self.telemetry.queued,
             on_shed=self.telemetry.shed,
         )
+        self.shadows = Shadows(random.random, self.telemetry.count)
         self.house = self.build(plan)
 
     @property
@@ -150,8 +153,10 @@ class Gateway:
             rewrite_tokens=settings.assist.rewrite_max_tokens,
         )
         models = self.router.models
-        assist = Assist(answers, plan.prompts, tokens, models=models, limits=limits)
-        return House(plan, timeouts, streams_of(settings), identify, answers, assist)
+        assist = Assist(
+            answers, plan.prompts, tokens, models=models, limits=limits, shadows=self.shadows
+        )
+        return House(plan, timeouts, streams_of(settings), identify, answers, assist, tokens)
 
     def _pipeline(
         self, plan: Plan, timeouts: Timeouts, identify: Identify, tokens: ReplicaTokens
@@ -207,6 +212,7 @@ class Gateway:
             watch = asyncio.create_task(self._watch_models())
             stack.push_async_callback(_ended, watch)
             await stack.enter_async_context(self._health.watching())
+            stack.push_async_callback(self.shadows.aclose)
             yield
 
     async def _look_for_models(self, fleet: Fleet) -> bool:

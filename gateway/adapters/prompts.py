@@ -130,7 +130,7 @@ def _no_version(name: str, family: Family, version: str) -> UnknownPrompt:
     there = sorted({one.version for one in (family.working, *family.texts.values())})
     labels = "".join(f", label:{label}" for label in sorted(family.labels))
     return UnknownPrompt(
-        f"The prompt {name} is here at version {', '.join(there)}{labels}, not {version[:100]!r}; "
+        f"The prompt {name} is here at version {', '.join(there)}{labels}, not {version[:100]}; "
         "leave prompt.version out, or send one of those.",
         param="prompt.version",
     )

@@ -32,13 +32,19 @@ class PromptRef:
     locale: str = ""
 
     def __str__(self) -> str:
+        variant = f"~{self.variant}" if self.variant else ""
+        locale = f".{self.locale}" if self.locale else ""
+        return f"{self.text}{variant}{locale}"
+
+    @property
+    def text(self) -> str:
+        """The prompt at its version, whichever of its variants and languages."""
         return f"{self.name}@{self.version}+{self.sha}"
 
     @property
     def key(self) -> str:
         """Its name among all versions, languages and variants."""
-        locale = f".{self.locale}" if self.locale else ""
-        return f"{self.name}{locale}@{self.version}+{self.sha}~{self.variant}"
+        return f"{self.text}~{self.variant}.{self.locale}"
 
     @property
     def shown(self) -> dict[str, str]:
@@ -116,7 +122,8 @@ class Call:
 
     `received` and `deadline` are monotonic seconds; `credential` never leaves the gateway.
     `tags` are LiteLLM's request tags, from a header; `affinity` names what calls of one prompt
-    file have in common, where the beginning of their messages does not say it.
+    file have in common, where the beginning of their messages does not say it. `shadow`: no client
+    reads its answer.
     """
 
     id: str
@@ -136,6 +143,7 @@ class Call:
     tags: tuple[str, ...] = ()
     affinity: str = ""
     priority: Priority = Priority.NORMAL
+    shadow: bool = False
 
     def note(self, kind: str, **facts: Any) -> None:
         """Write a decision into the call's record, where one is kept."""

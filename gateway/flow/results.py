@@ -115,7 +115,7 @@ def _provenance(call: Call, context: Context, said: Completion) -> JSON:
         "finish_reason": said.finish_reason,
         "attempts": said.attempts,
         "usage": counted,
-        "prompt": {"name": ref.name, "version": ref.version, "sha": ref.sha},
+        "prompt": ref.shown,
         "context": context_report(context),
     }
 

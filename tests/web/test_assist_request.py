@@ -115,7 +115,6 @@ def test_fields_without_effect_yet_are_named_and_nothing_is_dropped_silently() -
         "action",
         "declarations",
         "recent_edits",
-        "prompt.variant",
         "options.format",
         "options.repair",
         "options.syntax_check",
