@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,8 +21,6 @@ from gateway.domain.errors import UnknownPrompt
 from gateway.domain.ports import Prompt, Rendered, Wanted
 
 __all__ = ["DEADLINE", "Family", "Loaded", "PromptFiles", "load"]
-
-_VERSION = re.compile(r"\d+\.\d+\.\d+\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +47,8 @@ class Family:
             sha = self.labels.get(label)
             # Until something is promoted, the file is what is in production.
             return self.texts[sha] if sha else self.served if label == PRODUCTION else None
-        if _VERSION.match(version):
-            every = (self.working, *self.texts.values())
-            return next((one for one in every if one.version == version), None)
-        return self.texts.get(version)
+        every = (self.working, *self.texts.values())
+        return next((one for one in every if version in (one.version, one.sha)), None)
 
 
 class PromptFiles:

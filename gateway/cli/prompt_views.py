@@ -162,7 +162,7 @@ def try_(
     """Stream a real model's answer to the prompt."""
     from gateway.adapters.prompt_render import render as rendered_of
     from gateway.adapters.prompt_run import NoAnswer, Replica, pieces
-    from gateway.domain.control_tokens import restore
+    from gateway.flow.unmarking import Unmarking
 
     with refusing("mend them and try again"):
         import time
@@ -171,12 +171,13 @@ def try_(
         loaded = face_of(settings.paths.prompts_dir, name, which)
         rendered = rendered_of(loaded, inputs_of(loaded, given, file), time.monotonic)
     wanted = model or loaded.front.model.alias or ""
+    unmarking = Unmarking(rendered.prefill or "")
     try:
         for piece in pieces(Replica(url or _here(settings), key, wanted), rendered):
-            click.echo(restore(piece), nl=False)
+            click.echo(unmarking.feed(piece), nl=False)
     except NoAnswer as error:
         stop(str(error), "start one with 'gateway serve', or name one with --url and --key")
-    click.echo()
+    click.echo(unmarking.end())
     click.echo(f"--- {rendered.ref}", err=True)
 
 

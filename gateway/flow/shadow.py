@@ -51,7 +51,7 @@ class Shadows:
             result = "ok"
         except GatewayError as error:
             result = "failed"
-            _log.info("a shadow run failed: %s", error.code)
+            _log.info("a shadow run failed: %s %s", error.code, error.detail)
         except Exception:
             # A marked edge: nobody awaits this task, so an error would be lost with it.
             result = "failed"

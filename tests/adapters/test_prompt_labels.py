@@ -21,7 +21,9 @@ from gateway.domain.ports import Wanted
 from tests.adapters.prompt_folders import KOREAN, folder, prompt, write
 
 
-def move(sha: str, label: str = "production", kind: str = "promote", was: str | None = None) -> Move:
+def move(
+    sha: str, label: str = "production", kind: str = "promote", was: str | None = None
+) -> Move:
     at = "2026-01-01T00:00:00+00:00"
     return Move(at=at, kind=kind, name="code/x", label=label, sha=sha, version="1.0.0", was=was)
 

@@ -1,4 +1,4 @@
-"""One prompt made into a request: structured answers. test_prompts.py has the rest, by PromptFiles."""
+"""One prompt made into a request: structured answers. The rest is in test_prompts.py."""
 
 from __future__ import annotations
 

@@ -342,9 +342,9 @@ def test_a_prompt_is_told_by_text_and_variant_and_a_shadow_apart() -> None:
 
     found = samples(telemetry)
     for variant in ("cold", "shadow:cold"):
-        rest = f'outcome="completed",prompt_text="code/x@1.0.0+abc",variant="{variant}"'
+        rest = f"outcome=completed,prompt_text=code/x@1.0.0+abc,variant={variant}"
         assert found[f"gw_prompt_requests_total{{{rest}}}"] == 1
-        assert found[f'gw_prompt_output_tokens_total{{prompt="code/x",variant="{variant}"}}'] == 8
+        assert found[f"gw_prompt_output_tokens_total{{prompt=code/x,variant={variant}}}"] == 8
 
 
 def test_texts_of_prompts_are_bounded_as_labels() -> None:
@@ -354,4 +354,4 @@ def test_texts_of_prompts_are_bounded_as_labels() -> None:
 
     shown = {name for name in samples(telemetry) if name.startswith("gw_prompt_requests_total")}
     assert len(shown) == 201
-    assert any('prompt_text="other"' in name for name in shown)
+    assert any("prompt_text=other" in name for name in shown)
