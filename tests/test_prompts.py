@@ -186,25 +186,12 @@ def test_the_corpus_is_large_and_says_nothing_twice() -> None:
 
 
 # All control tokens of SmolLM2's tokenizer.
-CONTROL_TOKENS = [
-    "<|endoftext|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<repo_name>",
-    "<reponame>",
-    "<file_sep>",
-    "<filename>",
-    "<gh_stars>",
-    "<issue_start>",
-    "<issue_comment>",
-    "<issue_closed>",
-    "<jupyter_start>",
-    "<jupyter_text>",
-    "<jupyter_code>",
-    "<jupyter_output>",
-    "<jupyter_script>",
-    "<empty_output>",
-]
+CONTROL_TOKENS = (
+    *("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<repo_name>", "<reponame>"),
+    *("<file_sep>", "<filename>", "<gh_stars>", "<issue_start>", "<issue_comment>"),
+    *("<issue_closed>", "<jupyter_start>", "<jupyter_text>", "<jupyter_code>", "<jupyter_output>"),
+    *("<jupyter_script>", "<empty_output>"),
+)
 
 
 def everywhere(name: str, text: str) -> dict[str, Any]:

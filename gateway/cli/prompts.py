@@ -155,5 +155,13 @@ def new(name: str, folder: Path | None, kind: str) -> None:
     click.echo(f"wrote {file}\nnext: gateway prompts render {name}")
 
 
+@prompts.command()
+@folder_option
+def where(folder: Path | None) -> None:
+    """Say which folder of prompts is used here."""
+    with refusing("mend them"):
+        click.echo(settings_of(folder).paths.prompts_dir)
+
+
 for _command in (render, diff, try_, promote, rollback):
     prompts.add_command(_command)
