@@ -114,6 +114,10 @@ docs: install ## Write the generated reference pages anew
 	@mv $(VENV)/page docs/reference/parameters.md
 	$(RUN) -m gateway.adapters.prompt_front > $(VENV)/page
 	@mv $(VENV)/page prompts/schema/prompt.schema.json
+	$(RUN) -m gateway.adapters.prompt_front locale > $(VENV)/page
+	@mv $(VENV)/page prompts/schema/locale.schema.json
+	$(RUN) -m gateway.adapters.prompt_page > $(VENV)/page
+	@mv $(VENV)/page docs/reference/prompt-files.md
 
 build: install ## Build the wheel and the source archive into dist/
 	@rm -rf dist

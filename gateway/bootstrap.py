@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import time
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.adapters import litellm_config
-from gateway.adapters.discovery import NotDiscovered, model_names
+from gateway.adapters.discovery import Discovery, Server
 from gateway.adapters.health import Health
 from gateway.adapters.prompts import PromptFiles
 from gateway.adapters.record_queue import Told, shared_records
@@ -38,6 +37,7 @@ from gateway.flow.identify import Identify
 from gateway.flow.intake import Intake
 from gateway.flow.pipeline import Pipeline
 from gateway.flow.sessions import Sessions
+from gateway.flow.shadow import Shadows
 from gateway.flow.survey import Surveyor
 from gateway.flow.walk import Means
 from gateway.flow.window import Window
@@ -61,8 +61,6 @@ if TYPE_CHECKING:
     from gateway.adapters.litellm_router import LiteLLMRouter
 
 _log = logging.getLogger("gateway.bootstrap")
-_ASK_AGAIN_SECONDS = 2.0
-_LOOK_AGAIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +75,7 @@ class House:
     intake: Intake
     answers: Pipeline
     assist: Assist
+    tokens: ReplicaTokens
 
     @property
     def settings(self) -> Settings:
@@ -108,8 +107,6 @@ class Gateway:
         from gateway.adapters.litellm_router import LiteLLMRouter
 
         plan = plan_of(settings, fleet)
-        # Why the one server that tells its own models does not, while that is so.
-        self.trouble = "" if fleet.config else f"{fleet.base_url} has not told its models yet"
         self.states = ReplicaStates(
             time.monotonic,
             max_age=settings.affinity.max_age_s,
@@ -126,6 +123,7 @@ class Gateway:
         self._names = Resolver()
         self._wire = AiohttpWire(connect=settings.timeouts.connect_s)
         self._providers = LiteLLMProviders()
+        self._discovery = Discovery(self._wire, self._server, self._take_models)
         self._health = Health(
             self.router,
             self.states,
@@ -140,6 +138,7 @@ class Gateway:
         self._hedging = Hedging(hedging.models, hedging.budget, hedging.min_samples)
         self._syntax = TreeSitter()
         self._sessions = Sessions()
+        self.shadows = Shadows(random.random, self.telemetry.count)
         self.house = self.build(plan)
 
     def _told(self) -> Told:
@@ -158,6 +157,11 @@ class Gateway:
             on_depth=self.telemetry.queued,
             on_shed=self.telemetry.shed,
         )
+
+    @property
+    def trouble(self) -> str:
+        """Why the one server that tells its own models does not; "" while it does, or none does."""
+        return self._discovery.trouble
 
     @property
     def answers(self) -> Pipeline:
@@ -188,8 +192,11 @@ class Gateway:
             rewrite_tokens=settings.assist.rewrite_max_tokens,
         )
         models = self.router.models
-        assist = Assist(answers, plan.prompts, builder, models=models, limits=limits)
-        return House(plan, timeouts, streams_of(settings), identify, intake, answers, assist)
+        assist = Assist(
+            answers, plan.prompts, builder, models=models, limits=limits, shadows=self.shadows
+        )
+        streams = streams_of(settings)
+        return House(plan, timeouts, streams, identify, intake, answers, assist, tokens)
 
     def _pipeline(
         self, plan: Plan, timeouts: Timeouts, identify: Identify, means: Means
@@ -218,12 +225,23 @@ class Gateway:
             # A replica that is cooling down should not come back because a prompt was edited.
             if was is None or was.as_router_kwargs() != kwargs:
                 self.router.load(kwargs)
-            self.trouble = ""
+            self._discovery.trouble = ""
         self.house = house
         self.admission.adopt(queue_limits_of(house.settings))
         retries, hedging = house.settings.retries, house.settings.hedging
         self._budget.adopt(retries.budget, retries.floor)
         self._hedging.adopt(hedging.models, hedging.budget, hedging.min_samples)
+
+    def _server(self) -> Server | None:
+        fleet = self.house.fleet
+        return None if fleet.config is not None else Server(fleet.base_url, fleet.key)
+
+    def _take_models(self, server: Server, names: tuple[str, ...]) -> None:
+        """They have changed, or are the first."""
+        if names != self.router.models():
+            found = litellm_config.from_upstream(server.base_url, server.key, names)
+            self.router.load(found.as_router_kwargs())
+            _log.info("models of %s: %s", server.base_url, ", ".join(names))
 
     def _capacity(self, model: str) -> int:
         default = self.house.settings.queue.slots_per_replica
@@ -247,43 +265,10 @@ class Gateway:
             stack.callback(self.router.close)
             if self.house.fleet.config is not None:
                 self.router.load(self.house.fleet.config.as_router_kwargs())
-            else:
-                await self._look_for_models(self.house.fleet)
-            watch = asyncio.create_task(self._watch_models())
-            stack.push_async_callback(_ended, watch)
+            await stack.enter_async_context(self._discovery.watching())
             await stack.enter_async_context(self._health.watching())
+            stack.push_async_callback(self.shadows.aclose)
             yield
-
-    async def _look_for_models(self, fleet: Fleet) -> bool:
-        """Ask the one server for its models, and take them if they have changed."""
-        try:
-            names = await model_names(self._wire, fleet.base_url, fleet.key)
-        except NotDiscovered as error:
-            self.trouble = str(error)
-            return False
-        self.trouble = ""
-        # While we asked, litellm_config.yaml may have been filled.
-        if names != self.router.models() and self.house.fleet.config is None:
-            found = litellm_config.from_upstream(fleet.base_url, fleet.key, names)
-            self.router.load(found.as_router_kwargs())
-            _log.info("models of %s: %s", fleet.base_url, ", ".join(names))
-        return True
-
-    async def _watch_models(self) -> None:
-        known = not self.trouble
-        if not known:
-            _log.warning("%s; asking again every %g s", self.trouble, _ASK_AGAIN_SECONDS)
-        while True:
-            await asyncio.sleep(_LOOK_AGAIN_SECONDS if known else _ASK_AGAIN_SECONDS)
-            fleet = self.house.fleet
-            if fleet.config is None:
-                # A server that is gone for a while keeps its names: the next answer tells.
-                known = await self._look_for_models(fleet)
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager

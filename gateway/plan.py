@@ -121,7 +121,11 @@ def places(settings: Settings) -> watch.Places:
     """Every file whose change makes a new plan."""
     paths = settings.paths
     found = {paths.config_dir / name: "" for name in CONFIG_FILES} | {paths.litellm_config: ""}
-    found |= {paths.prompts_dir: "*.j2", paths.policies_dir: "*.py"}
+    found |= {
+        paths.prompts_dir: "*.j2",
+        paths.prompts_dir / "labels.yaml": "",
+        paths.policies_dir: "*.py",
+    }
     return found | dict.fromkeys(settings.assist.tokenizers.values(), "")
 
 

@@ -63,7 +63,7 @@ class Reload:
         self._seen = sha or watch.digest(plan.places(self._started))
         self.state = ConfigState(self._seen, time.time())
         self._asked = asyncio.Event()
-        gateway.telemetry.configured(self._seen)
+        gateway.telemetry.configured(self._seen, gateway.house.prompts.sha)
 
     def now(self) -> None:
         """Reload soon, whether a file has changed or not: what SIGHUP asks for."""
@@ -132,7 +132,7 @@ class Reload:
         if self._places() != places:
             self._seen = ""  # other files count now: the next look reads once more, with theirs
         self.state = ConfigState(sha, time.time(), waiting=waiting)
-        self._gateway.telemetry.configured(sha)
+        self._gateway.telemetry.configured(sha, house.prompts.sha)
         self._gateway.telemetry.reloaded("ok")
         _log.info("configuration reloaded", extra={"sha": sha})
         for name in waiting:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway import bootstrap
+from gateway.adapters import discovery
 from gateway.bootstrap import Gateway, open_gateway
 from gateway.client import LLMError, chat
 from gateway.plan import Fleet, plan_of
@@ -35,7 +35,7 @@ async def test_a_gateway_without_http_answers(mock_vllm: MockVLLM) -> None:
 async def test_a_server_that_comes_up_late_is_found(
     mock_vllm: MockVLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bootstrap, "_ASK_AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr(discovery, "_ASK_AGAIN_SECONDS", 0.02)
     mock_vllm.refuse()
     gateway = Gateway(Settings(), Fleet("upstream", None, mock_vllm.base_url))
     async with gateway.running():
@@ -52,8 +52,8 @@ async def test_a_server_that_comes_up_late_is_found(
 async def test_names_that_change_are_taken_over_and_a_server_that_is_gone_keeps_them(
     mock_vllm_factory: Callable[..., MockVLLM], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bootstrap, "_LOOK_AGAIN_SECONDS", 0.02)
-    monkeypatch.setattr(bootstrap, "_ASK_AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr(discovery, "_LOOK_AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr(discovery, "_ASK_AGAIN_SECONDS", 0.02)
     mock = mock_vllm_factory(model="old")
     gateway = Gateway(Settings(), Fleet("upstream", None, mock.base_url))
     async with gateway.running():

@@ -15,6 +15,9 @@ from gateway.domain.document import ConfigError, Document, Problem, did_you_mean
 KeyPath = tuple[str | int, ...]
 
 SUFFIX = ".prompt.j2"
+VERSIONS = "_versions"
+"""The folder of texts that labels stand for, beside the working ones."""
+LOCALE = re.compile(r"^(?P<name>[^.]+)\.(?P<locale>[a-z]{2,3})\.prompt\.j2$")
 _FENCE = re.compile(r"\A---[ \t]*\n(?P<front>.*?\n)?---[ \t]*(?:\n|\Z)", re.DOTALL)
 _QUOTED_VERSION = re.compile(r"version[ \t]*:[ \t]*[\"']")
 _START = (
@@ -69,18 +72,22 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class PromptSource:
-    """A prompt file whose front matter is sound; its template is not checked yet."""
+    """A prompt file whose front matter is sound; its template is not checked yet. `document` is
+    the front matter as it was written."""
 
     source: Source
     front: FrontMatter
+    document: Document
 
 
 @dataclass(slots=True)
 class Folder:
-    """What was read from a folder: prompts by name, partials by path, and what is wrong so far."""
+    """What was read from a folder: prompts by name, partials by path, and what is wrong so far.
+    `languages` are the texts of prompts in other languages, not looked at yet."""
 
     prompts: dict[str, PromptSource] = field(default_factory=dict)
     partials: dict[str, Source] = field(default_factory=dict)
+    languages: list[Source] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -103,8 +110,11 @@ def read_folder(root: Path) -> Folder:
         if not path.name.endswith(SUFFIX):
             folder.partials[source.path] = source
             continue
+        if LOCALE.match(source.path):
+            folder.languages.append(source)
+            continue
         try:
-            prompt = _prompt(source)
+            prompt = read_prompt(source)
         except ConfigError as error:
             folder.problems.extend(error.problems)
         else:
@@ -119,7 +129,7 @@ def _template_paths(root: Path) -> list[Path]:
     found = []
     # Linked folders are not walked. A mounted Kubernetes ConfigMap keeps copies in "..<date>".
     for folder, folders, names in os.walk(root, followlinks=False):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not name.startswith(".") and name != VERSIONS]
         found += [Path(folder, name) for name in names if name.endswith(".j2")]
     return sorted(found)
 
@@ -142,8 +152,21 @@ def _read(root: Path, path: Path, problems: list[Problem]) -> Source | None:
     return Source(path.relative_to(root).as_posix(), str(path), text, template)
 
 
-def _prompt(source: Source) -> PromptSource:
+def read_prompt(source: Source) -> PromptSource:
     """ConfigError with every problem of the front matter."""
+    document = front_of(source)
+    try:
+        front = FrontMatter.model_validate(document.data)
+    except ValidationError as error:
+        raise ConfigError(found_by_pydantic(source, document, error)) from None
+    problems = _beyond_types(source, document, front)
+    if problems:
+        raise ConfigError(problems)
+    return PromptSource(source, front, document)
+
+
+def front_of(source: Source) -> Document:
+    """The front matter as YAML with keys. ConfigError."""
     found = _FENCE.match(source.text)
     if found is None:
         raise ConfigError([source.problem("E100", 1, 1, "no front matter", _START)])
@@ -156,19 +179,13 @@ def _prompt(source: Source) -> PromptSource:
         ) from None
     if not isinstance(document.data, dict):
         raise ConfigError([source.problem("E100", 1, 1, "the front matter has no keys", _START)])
-    try:
-        front = FrontMatter.model_validate(document.data)
-    except ValidationError as error:
-        raise ConfigError(_found_by_pydantic(source, document, error)) from None
-    problems = _beyond_types(source, document, front)
-    if problems:
-        raise ConfigError(problems)
-    return PromptSource(source, front)
+    return document
 
 
-def _found_by_pydantic(
+def found_by_pydantic(
     source: Source, document: Document, error: ValidationError
 ) -> list[PromptProblem]:
+    """Each with its code, at its place, and what may stand there."""
     problems: dict[KeyPath, PromptProblem] = {}
     for item in error.errors(include_url=False, include_input=False):
         path, kind = item["loc"], item["type"]
@@ -186,7 +203,7 @@ def _found_by_pydantic(
         elif path[-1:] == ("type",):
             message = f"{where} is not a type"
         # One wrong value of a union gives an error for each member: the first will do.
-        problems.setdefault(path, _at(source, document, path, code, message, fix))
+        problems.setdefault(path, problem_at(source, document, path, code, message, fix))
     return list(problems.values())
 
 
@@ -210,7 +227,7 @@ def _meaning(path: KeyPath) -> str:
     return "prompts/schema/prompt.schema.json says what may stand here"
 
 
-def _at(
+def problem_at(
     source: Source,
     document: Document,
     path: KeyPath,
@@ -218,6 +235,7 @@ def _at(
     message: str,
     fix: str,
 ) -> PromptProblem:
+    """A problem at what the front matter has at `path`, or at the nearest part that it has."""
     line = document.line(path) or 1
     shown = source.text.split("\n")[line - 1]
     names = [step for step in path if isinstance(step, str) and step in shown]
@@ -229,7 +247,7 @@ def _beyond_types(source: Source, document: Document, front: FrontMatter) -> lis
     problems = []
 
     def wrong(path: KeyPath, code: str, message: str, fix: str) -> None:
-        problems.append(_at(source, document, path, code, message, fix))
+        problems.append(problem_at(source, document, path, code, message, fix))
 
     expected = source.path.removesuffix(SUFFIX)
     if front.name != expected:
@@ -250,11 +268,12 @@ def _beyond_types(source: Source, document: Document, front: FrontMatter) -> lis
         if order and name not in order:
             fix = f"add {name} where it belongs, from stable to volatile"
             wrong(("cache", "order"), "E102", f"the input {name!r} is missing from the order", fix)
-    problems += _broken_trials(source, document, front)
+    problems += broken_trials(source, document, front)
     return problems
 
 
-def _broken_trials(source: Source, document: Document, front: FrontMatter) -> list[PromptProblem]:
+def broken_trials(source: Source, document: Document, front: FrontMatter) -> list[PromptProblem]:
+    """Inputs of tests that the prompt does not declare."""
     problems = []
     for number, trial in enumerate(front.tests):
         for name in trial.inputs:
@@ -262,5 +281,5 @@ def _broken_trials(source: Source, document: Document, front: FrontMatter) -> li
                 path = ("tests", number, "inputs", name)
                 message = f"there is no input {name!r}"
                 fix = did_you_mean(name, front.inputs)
-                problems.append(_at(source, document, path, "E101", message, fix))
+                problems.append(problem_at(source, document, path, "E101", message, fix))
     return problems

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from gateway.adapters.prompt_inputs import TYPE_PATTERN, InputType, texts
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]*(/[a-z0-9][a-z0-9_-]*)*$"
+_TEXT_PATTERN = NAME_PATTERN.replace("[a-z0-9]", "[a-z0-9_]")
 _TAG_PATTERN = r"^[a-z][a-z0-9_-]*$"
 _RESERVED = frozenset({"loop", "range", "self", "super", "caller", "varargs", "kwargs"})
 
@@ -90,15 +92,24 @@ class InputSpec(_Part):
 class Output(_Part):
     """How the answer comes: the whole text, or what stands between <tag> and </tag>."""
 
-    kind: Literal["text", "rewrite"] = "text"
-    protocol: Literal["plain", "tagged"] = "plain"
+    kind: Literal["text", "rewrite", "review", "json"] = Field(
+        default="text", description="What the gateway makes of the answer."
+    )
+    protocol: Literal["plain", "tagged", "json"] = Field(
+        default="plain", description="plain: all of it; tagged: what the tag holds; json: `schema`."
+    )
     tag: Annotated[str, Field(pattern=_TAG_PATTERN)] | None = None
     prefill: bool = Field(
         default=False, description="Begin the answer with the tag in the model's place."
     )
+    answer_schema: dict[str, Any] | None = Field(
+        default=None, alias="schema", description="The JSON Schema that the answer is held to."
+    )
 
     @model_validator(mode="after")
     def _tag_and_protocol_agree(self) -> Output:
+        if (self.protocol == "json") != (self.answer_schema is not None):
+            raise ValueError("'protocol: json' and 'schema' go together")
         if (self.protocol == "tagged") != (self.tag is not None):
             raise ValueError("'protocol: tagged' and 'tag' go together")
         if self.prefill and self.tag is None:
@@ -112,6 +123,26 @@ class Cache(_Part):
     order: list[str]
 
 
+class Variant(_Part):
+    """One way of saying it, given to a share of the callers, each always the same one."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+    weight: Annotated[int, Field(ge=0, le=1000)] = Field(
+        description="Its share of the sum of weights; 0: only when a request names it, or in shadow"
+    )
+    params: Params | None = Field(default=None, description="These replace those of `model`.")
+    template: Annotated[str, Field(pattern=_TEXT_PATTERN)] | None = Field(
+        default=None, description="Another text: a file NAME.j2 of the prompts folder."
+    )
+
+
+class Shadow(_Part):
+    """A variant that also answers a share of the requests, unseen by the client: it is measured."""
+
+    variant: str
+    ratio: Annotated[float, Field(gt=0, le=1)] = Field(description="Share of requests: 0.05")
+
+
 class RenderExpected(_Part):
     """What the messages made of a test's inputs must be."""
 
@@ -119,11 +150,21 @@ class RenderExpected(_Part):
     contains: list[str] = []
     lacks: list[str] = []
     max_chars: int | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="Tokens of all messages; lint warns above it (W240)."
+    )
+    same_prefix_as: str | None = Field(
+        default=None, description="A test or a variant whose first message is the same."
+    )
 
 
 class AnswerExpected(_Part):
     """What the gateway must make of a test's recorded `reply`."""
 
+    contains: list[str] = Field(default=[], description="Parts of the answer, as it is read.")
+    valid: bool | None = Field(
+        default=None, description="With 'protocol: json': it is JSON with the fields of `schema`."
+    )
     status: Literal["changed", "no_change", "truncated", "unresolved"] | None = None
     diff_applies: bool | None = None
     added: int | None = None
@@ -163,7 +204,20 @@ class FrontMatter(_Part):
     inputs: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], InputSpec] = {}
     output: Output = Output()
     cache: Cache | None = None
+    variants: list[Variant] = []
+    shadow: Shadow | None = None
     tests: list[Trial] = []
+
+    @model_validator(mode="after")
+    def _variants_fit(self) -> FrontMatter:
+        ids = [variant.id for variant in self.variants]
+        if len(ids) != len(set(ids)):
+            raise ValueError("two variants have the same id")
+        if ids and not sum(variant.weight for variant in self.variants):
+            raise ValueError("a variant needs a weight above 0")
+        if self.shadow is not None and self.shadow.variant not in ids:
+            raise ValueError(f"shadow: there is no variant {self.shadow.variant!r}")
+        return self
 
     @field_validator("inputs")
     @classmethod
@@ -174,6 +228,17 @@ class FrontMatter(_Part):
         return inputs
 
 
+class LocaleMatter(_Part):
+    """The front matter of name.ko.prompt.j2: all else is that of name.prompt.j2."""
+
+    model_config = ConfigDict(title="Front matter of a prompt file in another language")
+
+    api: Literal["prompt/v1"]
+    name: Annotated[str, Field(pattern=NAME_PATTERN)] = Field(description="The default file's.")
+    description: Annotated[str, Field(min_length=1)] | None = None
+    tests: list[Trial] = []
+
+
 # Which part stands where, so that an unknown key can be told what is known at its place.
 PARTS: tuple[tuple[tuple[str, ...], type[BaseModel]], ...] = (
     ((), FrontMatter),
@@ -182,6 +247,9 @@ PARTS: tuple[tuple[tuple[str, ...], type[BaseModel]], ...] = (
     (("inputs", "*"), InputSpec),
     (("output",), Output),
     (("cache",), Cache),
+    (("variants", "*"), Variant),
+    (("variants", "*", "params"), Params),
+    (("shadow",), Shadow),
     (("tests", "*"), Trial),
     (("tests", "*", "render"), RenderExpected),
     (("tests", "*", "expect"), AnswerExpected),
@@ -201,15 +269,16 @@ def part_at(path: tuple[str | int, ...]) -> type[BaseModel] | None:
 def known_keys(path: tuple[str | int, ...]) -> list[str]:
     """The keys that are allowed in the part at `path`."""
     part = part_at(path)
-    return list(part.model_fields) if part else []
+    fields = part.model_fields if part else {}
+    return [about.alias or name for name, about in fields.items()]
 
 
-def schema_text() -> str:
+def schema_text(part: type[BaseModel] = FrontMatter) -> str:
     """The JSON Schema that gives authors completion in their editor, as its file holds it."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    schema |= FrontMatter.model_json_schema()
+    schema |= part.model_json_schema()
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":
-    print(schema_text(), end="")
+    print(schema_text(LocaleMatter if "locale" in sys.argv[1:] else FrontMatter), end="")

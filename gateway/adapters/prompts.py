@@ -3,63 +3,87 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from itertools import count
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Template
-
-from gateway.adapters.prompt_check import TemplateCheck
-from gateway.adapters.prompt_compile import Templates, tags_in
-from gateway.adapters.prompt_files import PromptSource, Source, read_folder
-from gateway.adapters.prompt_front import FrontMatter, InputSpec
-from gateway.adapters.prompt_tags import (
-    MAX_CHARS,
-    SHEET,
-    PromptEnvironment,
-    RenderLimit,
-    Sheet,
-)
+from gateway.adapters import prompt_render
+from gateway.adapters.prompt_bundle import Bundle, bundles
+from gateway.adapters.prompt_files import read_folder
+from gateway.adapters.prompt_labels import PRODUCTION, WORKING, read_store
+from gateway.adapters.prompt_locales import locale_of
+from gateway.adapters.prompt_render import DEADLINE, Loaded
 from gateway.domain import control_tokens
-from gateway.domain.call import PromptRef
-from gateway.domain.document import ConfigError, did_you_mean
-from gateway.domain.errors import GatewayError, PromptInputError, UnknownPrompt
-from gateway.domain.ports import Prompt, Rendered
+from gateway.domain.document import ConfigError, Problem, did_you_mean
+from gateway.domain.errors import UnknownPrompt
+from gateway.domain.prompt import Prompt, Rendered, Wanted
 
-DEADLINE = 1.0
-"""Seconds that one rendering may take."""
-
-# What a model may still read as one of our tags when it stands in data.
-_BLANK = "[\\s\u200b-\u200d\u2060\ufeff]{0,8}"
+__all__ = ["DEADLINE", "Family", "Loaded", "PromptFiles", "load"]
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """One prompt that can render. `tags` are the names that give it structure."""
+class Family:
+    """One prompt in all its versions. `labels` gives each label's sha, `texts` what each sha is:
+    those that were promoted, and the working one."""
 
-    prompt: Prompt
-    front: FrontMatter
-    source: Source
-    template: Template
-    tags: frozenset[str]
+    working: Bundle
+    labels: Mapping[str, str] = field(default_factory=dict)
+    texts: Mapping[str, Bundle] = field(default_factory=dict)
+
+    @property
+    def served(self) -> Bundle:
+        """What a request gets that does not say: production, or the file where nothing is."""
+        sha = self.labels.get(PRODUCTION)
+        return self.texts[sha] if sha else self.working
+
+    def find(self, version: str) -> Bundle | None:
+        """By "label:staging", "1.4.0" or a sha; a version that the file has is the file."""
+        if version.startswith("label:"):
+            label = version.removeprefix("label:")
+            if label == WORKING:
+                return self.working
+            sha = self.labels.get(label)
+            # Until something is promoted, the file is what is in production.
+            return self.texts[sha] if sha else self.served if label == PRODUCTION else None
+        every = (self.working, *self.texts.values())
+        return next((one for one in every if version in (one.version, one.sha)), None)
 
 
 class PromptFiles:
     """What `load` found in a folder. It does not change and may be used from any thread."""
 
     def __init__(
-        self, prompts: Mapping[str, Loaded], clock: Callable[[], float] = time.monotonic
+        self, families: Mapping[str, Family], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._prompts = dict(prompts)
+        self._families = dict(families)
         self._clock = clock
+        self._loaded = {name: one.served.default for name, one in families.items()}
+        for family in families.values():
+            for bundle in (*family.texts.values(), family.working):
+                self._loaded |= {one.prompt.ref.key: one for one in bundle.faces.values()}
+
+    @property
+    def sha(self) -> str:
+        """Twelve hex digits of the whole set, labels included."""
+        rows = [
+            f"{name} {one.working.sha} {sorted(one.labels.items())}"
+            for name, one in sorted(self._families.items())
+        ]
+        return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:12]
 
     def names(self) -> tuple[str, ...]:
         """All prompts, by name."""
-        return tuple(sorted(self._prompts))
+        return tuple(sorted(self._families))
+
+    def family(self, name: str) -> Family:
+        """All versions of a prompt. UnknownPrompt (422) when there is none of that name."""
+        family = self._families.get(name)
+        if family is None:
+            hint = did_you_mean(name, self._families)
+            raise UnknownPrompt(f"There is no prompt {name[:200]!r}; {hint}", param="prompt")
+        return family
 
     def get(self, name: str) -> Prompt:
         """UnknownPrompt (422) when there is none of that name."""
@@ -67,172 +91,88 @@ class PromptFiles:
 
     def loaded(self, name: str) -> Loaded:
         """The prompt with its front matter, tests included. UnknownPrompt as above."""
-        found = self._prompts.get(name)
-        if found is None:
-            hint = did_you_mean(name, self._prompts)
-            raise UnknownPrompt(f"There is no prompt {name!r}; {hint}", param="prompt")
-        return found
+        found = self._loaded.get(name)
+        return found if found is not None else self.family(name).served.default
+
+    def choose(self, name: str, wanted: Wanted) -> Prompt:
+        """The text for one request. UnknownPrompt (422): no such name, version or variant."""
+        family = self.family(name)
+        bundle = family.served
+        if wanted.version is not None:
+            found = family.find(wanted.version)
+            if found is None:
+                raise _no_version(name, family, wanted.version)
+            bundle = found
+        locale = locale_of(wanted.language)
+        if (locale, "") not in bundle.faces:
+            locale = ""
+        variant = _variant(bundle, wanted)
+        face = bundle.faces.get((locale, variant)) or bundle.faces["", variant]
+        return face.prompt
 
     def render(self, name: str, inputs: Mapping[str, Any]) -> Rendered:
         """Messages made of `inputs`, with control tokens in them neutralised and tags that none of
         them contains. PromptInputError (422) when an input does not fit or the prompt would pass
         MAX_CHARS; GatewayError (500) when the template itself fails."""
-        loaded = self.loaded(name)
-        values = _checked(loaded, inputs)
-        sheet = Sheet(self._clock, self._clock() + DEADLINE)
-        try:
-            stray = loaded.template.render({**values, SHEET: sheet})
-        except RenderLimit as limit:
-            if sheet.left < 0:
-                raise _too_long(loaded) from None
-            raise GatewayError(detail=f"{loaded.prompt.ref} {limit}") from None
-        # Marked edge: a template may fail in any way that an expression can.
-        except Exception as error:
-            raise GatewayError(detail=f"{loaded.prompt.ref} failed: {error!r}") from error
-        if stray.strip() or not sheet.messages:
-            raise GatewayError(detail=f"{loaded.prompt.ref} rendered no message, or text outside")
-        return _rendered(loaded, sheet)
+        return prompt_render.render(self.loaded(name), inputs, self._clock)
 
     def restore(self, text: str) -> str:
         """Undo, in a model's answer, what `render` did to control tokens in data."""
         return control_tokens.restore(text)
 
 
-def _checked(loaded: Loaded, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    declared = loaded.front.inputs
-    for name in inputs:
-        if name not in declared:
-            hint = did_you_mean(name, declared)
-            raise _unfit(loaded, name, f"is not an input; {hint}")
-    values = {}
-    for name, spec in declared.items():
-        if name not in inputs and spec.required:
-            raise _unfit(loaded, name, "is missing")
-        try:
-            values[name] = spec.check(inputs.get(name, spec.default))
-        except ValueError as error:
-            raise _unfit(loaded, name, str(error)) from None
-    return values
-
-
-def _unfit(loaded: Loaded, name: str, what: str) -> PromptInputError:
-    text = f"The input {name!r} of the prompt {loaded.prompt.ref.name} {what}."
-    return PromptInputError(text, param=name)
-
-
-def _too_long(loaded: Loaded) -> PromptInputError:
-    return PromptInputError(
-        f"The prompt {loaded.prompt.ref.name} would have more than {MAX_CHARS} characters; "
-        "send less text."
+def _no_version(name: str, family: Family, version: str) -> UnknownPrompt:
+    there = sorted({one.version for one in (family.working, *family.texts.values())})
+    labels = "".join(f", label:{label}" for label in sorted(family.labels))
+    return UnknownPrompt(
+        f"The prompt {name} is here at version {', '.join(there)}{labels}, not {version[:100]}; "
+        "leave prompt.version out, or send one of those.",
+        param="prompt.version",
     )
 
 
-def _rendered(loaded: Loaded, sheet: Sheet) -> Rendered:
-    suffix = _free_suffix(loaded.tags, [text for _, text in sheet.messages], sheet.mark)
-    messages = []
-    for role, text in sheet.messages:
-        content = control_tokens.neutralise(text.replace(sheet.mark, suffix))
-        messages.append({"role": role, "content": content})
-    if sum(len(message["content"]) for message in messages) > MAX_CHARS:
-        raise _too_long(loaded)
-    output, params = loaded.front.output, loaded.front.model.params
-    tag = output.tag + suffix if output.tag else None
-    stop = [_with_suffix(word, loaded.tags, suffix) for word in params.stop]
-    if tag and f"</{tag}>" not in stop:
-        stop.append(f"</{tag}>")
-    fields = params.model_dump(exclude_none=True, exclude={"stop"})
-    if fields["max_tokens"] == "auto":
-        del fields["max_tokens"]
-    return Rendered(
-        ref=loaded.prompt.ref,
-        messages=tuple(messages),
-        params=fields,
-        tag=tag,
-        suffix=suffix,
-        stop=tuple(stop),
-        prefill=f"<{tag}>\n" if tag and output.prefill else None,
-    )
-
-
-def _free_suffix(tags: frozenset[str], texts: list[str], mark: str) -> str:
-    """What to put behind the name of each tag so that no tag in data looks like one of ours: ""
-    nearly always, else "-2", "-3" …: the first that no data contains, so that the same data gives
-    the same prompt. `texts` are whole messages, so a tag put together from two inputs counts."""
-    if not tags:
+def _variant(bundle: Bundle, wanted: Wanted) -> str:
+    variants = bundle.front.variants
+    if wanted.variant is not None:
+        ids = [variant.id for variant in variants]
+        if wanted.variant not in ids:
+            raise UnknownPrompt(
+                f"The prompt {bundle.name} has no variant {wanted.variant[:100]!r}; "
+                f"{did_you_mean(wanted.variant, ids)}",
+                param="prompt.variant",
+            )
+        return wanted.variant
+    if not variants:
         return ""
-    names = "|".join(sorted(map(re.escape, tags), key=len, reverse=True))
-    in_data = re.compile(
-        rf"<{_BLANK}/?{_BLANK}(?:{names})(?!{mark})(?!\w)(?:-(\d+))?", re.IGNORECASE
-    )
-    used = {found[1] for text in texts for found in in_data.finditer(text)}
-    if not used:
-        return ""
-    return next(f"-{number}" for number in count(2) if str(number) not in used)
-
-
-def _with_suffix(word: str, tags: frozenset[str], suffix: str) -> str:
-    return re.sub(
-        r"</?([a-z][a-z0-9_-]*)",
-        lambda found: found[0] + suffix if found[1] in tags else found[0],
-        word,
-    )
+    # The version is no part of it: a new text leaves everybody in the group that they were in.
+    unit = hashlib.sha256(f"{bundle.name}\0{wanted.unit}".encode()).digest()
+    place = int.from_bytes(unit[:8], "big") % sum(variant.weight for variant in variants)
+    for variant in variants:
+        place -= variant.weight
+        if place < 0:
+            return variant.id
+    raise AssertionError("weights have a sum above 0")  # pragma: no cover
 
 
 def load(folder: Path, clock: Callable[[], float] = time.monotonic) -> PromptFiles:
     """Read, check and compile every prompt below `folder`. ConfigError with all problems."""
-    found = read_folder(folder)
-    problems = list(found.problems)
-    loaded = {}
-    for prompt in found.prompts.values():
-        environment = PromptEnvironment()
-        check = TemplateCheck(environment, found.partials)
-        check.prompt(prompt.source, prompt.front.inputs)
-        # A partial that several prompts include is told of once.
-        problems += [problem for problem in check.problems if problem not in problems]
-        if not check.problems:
-            partials = [found.partials[path] for path in sorted(check.reached)]
-            loaded[prompt.front.name] = _compiled(environment, prompt, partials)
+    families, problems = survey(folder)
     if problems:
         raise ConfigError(problems)
-    return PromptFiles(loaded, clock)
+    return PromptFiles(families, clock)
 
 
-def _compiled(
-    environment: PromptEnvironment, prompt: PromptSource, partials: list[Source]
-) -> Loaded:
-    front, source = prompt.front, prompt.source
-    tags = tags_in(environment, [source, *partials])
-    if front.output.tag:
-        tags |= {front.output.tag}
-    environment.loader = Templates([source, *partials], tags)
-    # Included partials are compiled now as well: a render reads and compiles nothing.
-    for partial in partials:
-        environment.get_template(partial.path)
-    described = Prompt(
-        ref=PromptRef(front.name, front.version, _sha(source, partials)),
-        description=front.description,
-        model=front.model.alias,
-        params=front.model.params.model_dump(exclude_none=True),
-        output=front.output.model_dump(),
-        inputs={name: _described(spec) for name, spec in front.inputs.items()},
-    )
-    return Loaded(described, front, source, environment.get_template(source.path), tags)
-
-
-def _described(spec: InputSpec) -> dict[str, Any]:
-    return {
-        "type": spec.type,
-        "trust": spec.trust,
-        "required": spec.required,
-        "default": spec.default,
-        "max_chars": spec.max_chars,
-        "fields": spec.shape.names,
-    }
-
-
-def _sha(source: Source, partials: list[Source]) -> str:
-    """Twelve hex digits of the prompt file and each partial that it reaches."""
-    digest = hashlib.sha256(source.text.encode())
-    for partial in partials:
-        digest.update(f"\0{partial.path}\0{partial.text}".encode())
-    return digest.hexdigest()[:12]
+def survey(folder: Path) -> tuple[dict[str, Family], list[Problem]]:
+    """What is sound below `folder`, and all problems: for those who can use a part."""
+    found, problems = bundles(read_folder(folder))
+    store = read_store(folder, found.values())
+    families = {}
+    for name, bundle in found.items():
+        texts = {sha: text for (owner, sha), text in store.texts.items() if owner == name}
+        labels = store.labels.labels.get(name, {})
+        known = {label: sha for label, sha in labels.items() if sha in texts}
+        families[name] = Family(bundle, known, texts)
+    # A broken prompt is told of once, not again by each label that stands for it.
+    broken = bool(problems)
+    problems += [one for one in store.problems if not (broken and "there is no prompt" in str(one))]
+    return families, problems

@@ -13,9 +13,10 @@ from gateway.adapters.meters import Meters
 from gateway.adapters.spans import AttemptTrace, CallTrace, parse_traceparent, traceparent
 from gateway.adapters.traces import Traces, TraceSettings
 from gateway.domain import genai, metrics
-from gateway.domain.call import Attempt, Call, Outcome
+from gateway.domain.call import Attempt, Call, Outcome, PromptRef
+from gateway.domain.label_values import LabelValues
 from gateway.domain.limits import Priority
-from gateway.domain.metrics import Metric, Names
+from gateway.domain.metrics import Metric
 from gateway.domain.ports import Replica
 from gateway.domain.retry import Fault
 from gateway.domain.standing import State
@@ -56,13 +57,18 @@ class Telemetry:
         self._meters = Meters()
         self._traces = Traces(settings, clock)
         self._open: dict[int, _Open] = {}
-        self._routes = Names(64)
-        self._teams = Names(50)
-        self._replicas = Names(256)
-        self._policies = Names(100)
-        self._decisions = Names(16)
-        self._shas = Names(1000)
-        self._sha = ""
+        self._routes = LabelValues(64)
+        self._teams = LabelValues(50)
+        self._replicas = LabelValues(256)
+        self._policies = LabelValues(100)
+        self._decisions = LabelValues(16)
+        self._shas = LabelValues(1000)
+        self._prompts, self._texts, self._variants = (
+            LabelValues(100),
+            LabelValues(200),
+            LabelValues(50),
+        )
+        self._told: dict[Metric, str] = {}
 
     def started(self, call: Call) -> None:
         """A call comes in."""
@@ -136,14 +142,16 @@ class Telemetry:
         log_request(call, outcome, span)
         self._keep(call, outcome, f"{span.trace_id:032x}" if span else None)
 
-    def configured(self, sha: str) -> None:
-        """This configuration holds from now on."""
-        label = self._shas.label(sha)
-        if label != self._sha:
-            if self._sha:
-                self._meters.remove(metrics.CONFIG_INFO, self._sha)
-            self._meters.add(metrics.CONFIG_INFO, 1, label)
-            self._sha = label
+    def configured(self, sha: str, prompts: str = "") -> None:
+        """This configuration holds from now on, and this set of prompts."""
+        for metric, now in ((metrics.CONFIG_INFO, sha), (metrics.PROMPTS_INFO, prompts)):
+            label, was = self._shas.label(now), self._told.get(metric)
+            if not now or label == was:
+                continue
+            if was is not None:
+                self._meters.remove(metric, was)
+            self._meters.add(metric, 1, label)
+            self._told[metric] = label
 
     def reloaded(self, result: str) -> None:
         """A reload is over: "ok" or "failed"."""
@@ -185,6 +193,18 @@ class Telemetry:
             meters.add(metrics.INPUT_TOKENS, max(0, usage.prompt), *names)
             meters.add(metrics.OUTPUT_TOKENS, max(0, usage.completion), *names)
             meters.add(metrics.CACHED_TOKENS, max(0, usage.cached), *names)
+        if call.prompt is not None:
+            self._measure_prompt(call, call.prompt, outcome)
+
+    def _measure_prompt(self, call: Call, prompt: PromptRef, outcome: Outcome) -> None:
+        shadow = "shadow:" if call.shadow else ""
+        text, name = self._texts.label(prompt.text), self._prompts.label(prompt.name)
+        variant = self._variants.label(shadow + prompt.variant)
+        self._meters.add(metrics.PROMPT_REQUESTS, 1, text, variant, outcome.kind.value)
+        self._meters.observe(metrics.PROMPT_DURATION, outcome.seconds, name, variant)
+        if outcome.usage is not None:
+            tokens = max(0, outcome.usage.completion)
+            self._meters.add(metrics.PROMPT_TOKENS, tokens, name, variant)
 
     def _model(self, call: Call) -> str:
         return call.model if call.model in self._known_models() else metrics.OTHER

@@ -1,4 +1,4 @@
-"""The command line: `gateway serve`, `gateway check`, `gateway keys`.
+"""The command line: `gateway serve`, `check`, `keys`, `prompts`.
 
 Commands import what they need when they run: `gateway --help` should not wait for the rest.
 """
@@ -10,6 +10,7 @@ import click
 import gateway
 from gateway.cli.check import check
 from gateway.cli.keys import keys
+from gateway.cli.prompts import prompts
 from gateway.cli.serve import serve
 
 
@@ -35,3 +36,4 @@ def main() -> None:
 main.add_command(serve)
 main.add_command(check)
 main.add_command(keys)
+main.add_command(prompts)

@@ -23,14 +23,36 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class PromptRef:
-    """Which prompt file, at which version, made the messages of a call."""
+    """Which prompt file, at which version, made the messages of a call. `sha` is of all its texts:
+    the file, its languages and variants, its partials. `variant` and `locale` are "" for none."""
 
     name: str
     version: str
     sha: str
+    variant: str = ""
+    locale: str = ""
 
     def __str__(self) -> str:
+        variant = f"~{self.variant}" if self.variant else ""
+        locale = f".{self.locale}" if self.locale else ""
+        return f"{self.text}{variant}{locale}"
+
+    @property
+    def text(self) -> str:
+        """The prompt at its version, whichever of its variants and languages."""
         return f"{self.name}@{self.version}+{self.sha}"
+
+    @property
+    def key(self) -> str:
+        """Its name among all versions, languages and variants."""
+        return f"{self.text}~{self.variant}.{self.locale}"
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """As answers show it; only what there is."""
+        every = {"name": self.name, "version": self.version, "sha": self.sha}
+        every |= {"variant": self.variant, "locale": self.locale}
+        return {word: text for word, text in every.items() if text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +127,9 @@ class Call:
 
     `received` and `deadline` are monotonic seconds; `credential` never leaves the gateway.
     `tags` are LiteLLM's request tags, from a header; `affinity` names what calls of one prompt
-    file have in common, where the beginning of their messages does not say it. `cut` is asked when
-    the call is cancelled: the error to end it with, None when its client has left.
+    file have in common, where the beginning of their messages does not say it. `shadow`: no client
+    reads its answer. `cut` is asked when the call is cancelled: the error to end it with, None when
+    its client has left.
     """
 
     id: str
@@ -127,6 +150,7 @@ class Call:
     affinity: str = ""
     priority: Priority = Priority.NORMAL
     cut: Callable[[], GatewayError | None] = field(default=_by_client, repr=False)
+    shadow: bool = False
 
     def note(self, kind: str, **facts: Any) -> None:
         """Write a decision into the call's record, where one is kept."""

@@ -58,6 +58,13 @@ def request_attributes(call: Call) -> Attributes:
     if call.prompt is not None:
         attributes["gen_ai.prompt.name"] = short(call.prompt.name)
         attributes["gen_ai.prompt.version"] = short(call.prompt.version)
+        attributes["gw.prompt.sha"] = call.prompt.sha
+        if call.prompt.variant:
+            attributes["gw.prompt.variant"] = call.prompt.variant
+        if call.prompt.locale:
+            attributes["gw.prompt.locale"] = call.prompt.locale
+    if call.shadow:
+        attributes["gw.shadow"] = True
     return attributes
 
 

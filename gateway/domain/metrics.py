@@ -210,12 +210,50 @@ RECORDS_DROPPED = Metric(
     "records",
     "Decision records that did not get into Redis: it was gone or too slow.",
 )
+PROMPTS_INFO = Metric(
+    "gw_prompts_info",
+    Kind.GAUGE,
+    "processes",
+    "Processes that serve this set of prompts, labels included.",
+    ("sha",),
+)
+PROMPT_REQUESTS = Metric(
+    "gw_prompt_requests_total",
+    Kind.COUNTER,
+    "requests",
+    "Calls that a prompt file made, by its text, its variant and how they ended.",
+    ("prompt_text", "variant", "outcome"),
+)
+PROMPT_DURATION = Metric(
+    "gw_prompt_duration_seconds",
+    Kind.HISTOGRAM,
+    "seconds",
+    "As gw_request_duration_seconds, of calls that a prompt file made.",
+    ("prompt", "variant"),
+    _DURATION,
+)
+PROMPT_TOKENS = Metric(
+    "gw_prompt_output_tokens_total",
+    Kind.COUNTER,
+    "tokens",
+    "Generated tokens of calls that a prompt file made, as the replica counted them.",
+    ("prompt", "variant"),
+)
+SHADOW_RUNS = Metric(
+    "gw_shadow_runs_total",
+    Kind.COUNTER,
+    "requests",
+    "Answers that no client sees, by what became of them: ok, failed, cancelled, or skipped "
+    "because enough of them ran.",
+    ("result",),
+)
 
 METRICS: tuple[Metric, ...] = (
     *(REQUESTS, DURATION, INFLIGHT, QUEUE_WAIT, QUEUE_DEPTH, SHED, FIRST_TOKEN),
     *(INPUT_TOKENS, OUTPUT_TOKENS, CACHED_TOKENS),
     *(ATTEMPTS, UPSTREAM_UP, REPLICA_STATE, RETRIES, POLICY_DECISIONS, CONFIG_RELOADS, CONFIG_INFO),
     *(HANDOVERS, HEDGES, RETRIES_DENIED, MALFORMED_EVENTS, RECORDS_SHARED, RECORDS_DROPPED),
+    *(PROMPTS_INFO, PROMPT_REQUESTS, PROMPT_DURATION, PROMPT_TOKENS, SHADOW_RUNS),
 )
 
 # What a label may hold. Every one of them is bounded: a client cannot add a series.
@@ -232,55 +270,17 @@ LABELS: dict[str, str] = {
     "priority": "`interactive`, `normal` or `batch`",
     "policy": f"the policy's name; after the first 100 of a process, `{OTHER}`",
     "decision": f"the policy's word; after the first 16 of a process, `{OTHER}`",
+    "prompt": f"the prompt's name; after the first 100 of a process, `{OTHER}`",
+    "prompt_text": f"`name@version+sha`; after the first 200 of a process, `{OTHER}`",
+    "variant": "the variant's id, `shadow:` before it in a shadow run; empty without variants; "
+    f"after the first 50 of a process, `{OTHER}`",
     "gen_ai_operation_name": "`chat`, `text_completion` or `embeddings`",
     "gen_ai_provider_name": f"always `{genai.PROVIDER}`: the dialect that replicas speak",
     "gen_ai_request_model": f"as `model`: a configured model name, else `{OTHER}`",
 }
 
 
-class Names:
-    """Bounds a label: the first `limit` different values stay, any later one is "other"."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._seen: set[str] = set()
-
-    def label(self, value: str) -> str:
-        """`value` itself, or "other"."""
-        if value in self._seen:
-            return value
-        if len(self._seen) >= self._limit:
-            return OTHER
-        self._seen.add(value)
-        return value
-
-
-def reference() -> str:
-    """docs/reference/metrics.md, in Markdown."""
-    lines = [
-        "# Metrics",
-        "",
-        "<!-- Made by `make docs` from gateway/domain/metrics.py; do not edit. -->",
-        "",
-        "`GET /metrics` gives them as Prometheus text or, where the client asks, as OpenMetrics.",
-        "With several workers each number is the sum over all of them.",
-        "",
-        "| name | kind | unit | labels | meaning |",
-        "|---|---|---|---|---|",
-    ]
-    for metric in METRICS:
-        labels = ", ".join(f"`{label}`" for label in metric.labels)
-        cells = (f"`{metric.name}`", metric.kind.value, metric.unit, labels, metric.help)
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", "## Labels", "", "| label | holds |", "|---|---|"]
-    lines += [f"| `{label}` | {meaning} |" for label, meaning in LABELS.items()]
-    lines += ["", "## Buckets", ""]
-    for metric in METRICS:
-        if metric.buckets:
-            bounds = ", ".join(f"{bound:g}" for bound in metric.buckets)
-            lines.append(f"- `{metric.name}`: {bounds}")
-    return "\n".join(lines) + "\n"
-
-
 if __name__ == "__main__":
+    from gateway.domain.metrics_page import reference
+
     print(reference(), end="")

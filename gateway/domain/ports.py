@@ -7,9 +7,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gateway.domain.call import Attempt, Call, Outcome, PromptRef, Reply, Usage
+from gateway.domain.call import Attempt, Call, Outcome, Reply, Usage
 from gateway.domain.endpoints import Endpoint
 from gateway.domain.metrics import Metric
+from gateway.domain.prompt import Prompt, Rendered, Wanted
 from gateway.domain.retry import Fault
 from gateway.domain.standing import Regard
 from gateway.domain.structure import Structure
@@ -142,48 +143,16 @@ class Router(Protocol):
         """Models to try next after this kind of fault, in order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """A prompt file that has been loaded and checked, as plain values of its front matter.
-
-    `model` is a routing alias or None; `params` are the file's own, so `max_tokens` may be "auto";
-    `output` has kind, protocol, tag, prefill; `inputs` maps each name to type, trust, required,
-    default, max_chars and fields.
-    """
-
-    ref: PromptRef
-    description: str
-    model: str | None
-    params: Mapping[str, Any]
-    output: Mapping[str, Any]
-    inputs: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """Messages made of a prompt and its inputs; what was neutralised, `Prompts.restore` undoes.
-
-    `params` are body fields (never `stop`; `max_tokens` only where the file says a number). `tag`
-    is the name of the tag that holds the answer, None where the whole answer counts; `suffix` is
-    what this rendering put behind the name of each of the prompt's tags, `tag` included, because
-    data has such tags too: nearly always nothing. `stop` ends the answer; `prefill` is how it
-    begins, to be sent as a last assistant message that the model continues: not among `messages`.
-    """
-
-    ref: PromptRef
-    messages: tuple[Mapping[str, str], ...]
-    params: Mapping[str, Any]
-    tag: str | None = None
-    suffix: str = ""
-    stop: tuple[str, ...] = ()
-    prefill: str | None = None
-
-
 class Prompts(Protocol):
-    """The prompt files of this gateway."""
+    """The prompt files of this gateway. A name stands for what is in production, in the default
+    language and no variant; a `ref.key` of a prompt that `choose` gave stands for that one."""
 
     def get(self, name: str) -> Prompt:
         """UnknownPrompt (422) when there is none of that name."""
+
+    def choose(self, name: str, wanted: Wanted) -> Prompt:
+        """UnknownPrompt (422) when there is none of that name, version or variant."""
+        ...
 
     def render(self, name: str, inputs: Mapping[str, Any]) -> Rendered:
         """Bounded in output and time. PromptInputError (422) when inputs do not fit."""

@@ -8,14 +8,17 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from gateway.client import Completion, Via, chat, chat_stream, completion
+from gateway.client import Completion, Via, chat, chat_stream, completion, new_call
 from gateway.domain.budget import explain_reserve, rewrite_reserve
 from gateway.domain.call import Call, Reply
 from gateway.domain.errors import InvalidRequest, LLMError
+from gateway.domain.limits import Priority
 from gateway.domain.ports import Answers, Prompts
+from gateway.domain.prompt import Wanted
 from gateway.domain.secret_scan import restore
 from gateway.flow.context import Context, ContextBuilder, Reserve, messages_of
 from gateway.flow.results import context_report, explanation, preview, rewriting
+from gateway.flow.shadow import Shadows
 from gateway.flow.task import Task
 from gateway.flow.unmarking import Unmarking
 
@@ -24,7 +27,7 @@ Event = tuple[Literal["context", "delta", "result"], dict[str, Any]]
 
 
 class UnfitPrompt(InvalidRequest):
-    """A prompt that exists, but not for this or not at this version."""
+    """A prompt that exists, but not for this."""
 
     status = 422
     code = "unknown_prompt"
@@ -63,12 +66,14 @@ class Assist:
         *,
         models: Callable[[], tuple[str, ...]],
         limits: AssistLimits,
+        shadows: Shadows | None = None,
     ) -> None:
         self._answers = answers
         self._prompts = prompts
         self._builder = builder
         self._models = models
         self._limits = limits
+        self._shadows = shadows
 
     async def answer(self, job: Job) -> dict[str, Any]:
         """The whole result. `job.read` is called once the caller is known; what it raises, and any
@@ -112,8 +117,8 @@ class Assist:
 
     def _prepare(self, job: Job) -> Callable[[Call], Awaitable[None]]:
         async def prepare(call: Call) -> None:
-            job.task = task = await asyncio.to_thread(job.read)
-            self._check_prompt(job)
+            job.task = await asyncio.to_thread(job.read)
+            job.task = task = self._with_prompt(job, call)
             call.model = model = self._model(task)
             reserve = self._reserve(job.action, task)
             team = call.caller.team
@@ -127,22 +132,21 @@ class Assist:
 
         return prepare
 
-    def _check_prompt(self, job: Job) -> None:
-        """Only a prompt made for rewriting can be read as a rewrite, and the other way round."""
-        name, wanted = job.task.question.prompt, job.task.prompt_version
-        prompt = self._prompts.get(name)
+    def _with_prompt(self, job: Job, call: Call) -> Task:
+        """The task with the one text of its prompt that this caller gets. Only a prompt made for
+        rewriting can be read as a rewrite, and the other way round."""
+        task, question = job.task, job.task.question
+        name = question.prompt
+        unit = f"{call.caller.team}/{call.caller.key_id}/{task.session}"
+        wanted = Wanted(task.prompt_version, task.prompt_variant, question.answer_language, unit)
+        prompt = self._prompts.choose(name, wanted)
         if (prompt.output.get("kind") == "rewrite") != (job.action == "rewrite"):
             raise UnfitPrompt(
                 f"The prompt {name} cannot be used to {job.action}; leave prompt.name out, or name "
                 f"one whose front matter fits.",
                 param="prompt.name",
             )
-        if wanted is not None and wanted != prompt.ref.version:
-            raise UnfitPrompt(
-                f"The prompt {name} is here at version {prompt.ref.version}, not {wanted}; leave "
-                "prompt.version out, or send that.",
-                param="prompt.version",
-            )
+        return replace(task, question=replace(question, prompt=prompt.ref.key))
 
     def _model(self, task: Task) -> str:
         prompt = self._prompts.get(task.question.prompt)
@@ -164,11 +168,41 @@ class Assist:
         return lambda window, selection: rewrite_reserve(selection, limit)
 
     def _result(self, job: Job, said: Completion) -> dict[str, Any]:
+        self._offer_shadow(job)
         text = self._prompts.restore(said.text)
         if job.action == "rewrite":
             text = restore(text, job.task.question.material.secrets)
             return rewriting(job.call, job.task, job.context, said, text)
         return explanation(job.call, job.task, job.context, said, text)
+
+    def _offer_shadow(self, job: Job) -> None:
+        """Once the client has its answer, another variant may answer as well, for nobody."""
+        prompt = self._prompts.get(job.task.question.prompt)
+        if self._shadows is None or prompt.shadow is None:
+            return
+        variant, ratio = prompt.shadow
+        if variant != prompt.ref.variant:
+            self._shadows.offer(ratio, lambda: self._shadow(job, variant))
+
+    async def _shadow(self, job: Job, variant: str) -> None:
+        """Walks all rooms, as a call of the same caller that gives way to every other."""
+        task, ref = job.task, job.context.rendered.ref
+        wanted = Wanted(ref.sha, variant, task.question.answer_language)
+        chosen = self._prompts.choose(ref.name, wanted).ref
+        question = replace(task.question, prompt=chosen.key)
+        call = new_call()
+        call.credential, call.tags = job.call.credential, job.call.tags
+        call.route, call.priority = f"{job.call.route}#shadow", Priority.BATCH
+        call.shadow = True
+
+        async def prepare(call: Call) -> None:
+            call.model = model = job.call.model
+            reserve, team = self._reserve(job.action, task), job.call.caller.team
+            context = await self._builder.build(question, model, reserve, team)
+            call.prompt = context.rendered.ref
+            call.body = body_of(context, model, stream=False)
+
+        await chat(self._answers, (), model="", via=Via(call, prepare))
 
 
 def body_of(context: Context, model: str, *, stream: bool) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from gateway.domain.candidates import candidates
 from gateway.domain.context import SHRINKS, Fitted, fit, measured, shrink
 from gateway.domain.item import Item, Part, strings
 from gateway.domain.material import nearest
-from gateway.domain.ports import Prompts, Rendered, Tokens
+from gateway.domain.ports import Prompts, Tokens
+from gateway.domain.prompt import Rendered
 from gateway.flow.sessions import Sessions
 from gateway.flow.survey import Surveyed, Surveyor
 from gateway.flow.task import Question

@@ -84,7 +84,7 @@ def preview(call: Call, task: Task, context: Context) -> JSON:
         "range": _range(task),
         "warnings": _warnings(task, context),
         "model": call.model,
-        "prompt": _prompt(context),
+        "prompt": context.rendered.ref.shown,
         "context": context_report(context),
     }
 
@@ -116,11 +116,6 @@ def _entry(entry: Entry) -> JSON:
     return shown
 
 
-def _prompt(context: Context) -> JSON:
-    ref = context.rendered.ref
-    return {"name": ref.name, "version": ref.version, "sha": ref.sha}
-
-
 def _provenance(call: Call, context: Context, said: Completion) -> JSON:
     """Who answered, at which cost, on which prompt."""
     usage = said.usage
@@ -136,7 +131,7 @@ def _provenance(call: Call, context: Context, said: Completion) -> JSON:
         "finish_reason": said.finish_reason,
         "attempts": said.attempts,
         "usage": counted,
-        "prompt": _prompt(context),
+        "prompt": context.rendered.ref.shown,
         "context": context_report(context),
     }
 

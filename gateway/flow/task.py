@@ -28,11 +28,13 @@ class Question:
 class Task:
     """One request to /api/ai/*, read and checked. `units` are those of the client's positions;
     `max_tokens` bounds the answer, None for the gateway's own bound; `remarks` is what the client
-    should know about its request."""
+    should know about its request; `session` is the client's name for what it works on."""
 
     question: Question
     model: str | None = None
     prompt_version: str | None = None
+    prompt_variant: str | None = None
+    session: str = ""
     units: PositionEncoding = "utf-16"
     diff_context: int = 3
     max_tokens: int | None = None

@@ -165,7 +165,7 @@ class Reload(Section):
     """Changed files are taken over without a restart; a broken one changes nothing."""
 
     watch: bool = Field(default=True, description="look for changes; else only SIGHUP reloads")
-    poll_s: Seconds = Field(default=2.0, description="seconds between two looks at the files")
+    poll_s: Seconds = Field(default=0.5, description="seconds between two looks at the files")
 
 
 class Records(Section):

@@ -53,7 +53,7 @@ def routes(gateway: Gateway) -> APIRouter:
 
     @api.get("/replicas", summary="Each replica: its state and why, its load")
     async def replicas(request: Request) -> JSONResponse:
-        _admit(gateway, request)
+        admit(gateway, request)
         return JSONResponse({"replicas": await _rows(gateway)})
 
     @api.post("/replicas/{replica:path}/drain", summary="Nothing new to this replica")
@@ -72,8 +72,8 @@ def routes(gateway: Gateway) -> APIRouter:
     return api
 
 
-def _admit(gateway: Gateway, request: Request) -> None:
-    """An operator, or anybody where no keys are configured: then only this machine gets here."""
+def admit(gateway: Gateway, request: Request) -> None:
+    """Lets in an operator; where no keys are configured, anybody: only this machine gets here."""
     headers, settings = request.headers, gateway.house.settings
     key = credential(headers.get("authorization"), headers.get("x-api-key"))
     caller = gateway.house.identify.caller(key)
@@ -85,7 +85,7 @@ async def _reason(gateway: Gateway, request: Request) -> str:
     """Why, from the JSON body `{"reason": "..."}` (or `{}`), once the caller is admitted.
 
     JSON, because a web page could send any other type behind the operator's back."""
-    _admit(gateway, request)
+    admit(gateway, request)
     if gateway.house.settings.server.workers > 1:
         raise OneProcessOnly
     reason = json_of(request, await request.body() or b"{}").get("reason") or _BY_HAND

@@ -170,7 +170,6 @@ class PreviewRequest(AssistRequest):
 # Part of the schema from the first day, so that clients can be written once; not used yet.
 _NOT_YET = (
     ("action",),
-    ("prompt", "variant"),
     ("options", "format"),
     ("options", "repair"),
     ("options", "syntax_check"),
@@ -257,6 +256,8 @@ def task_of(request: AssistRequest, action: Action) -> Task:
         ),
         model=request.model,
         prompt_version=request.prompt.version,
+        prompt_variant=request.prompt.variant,
+        session=request.client.session or "",
         units=request.position_encoding,
         diff_context=options.diff_context,
         max_tokens=options.max_output_tokens,

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from gateway.adapters.replica_states import ReplicaState
-from gateway.bootstrap import Gateway
+from gateway.bootstrap import Gateway, House
 from gateway.domain.document import Problem
 from gateway.domain.redaction import redact_text
 from gateway.domain.standing import State
@@ -33,6 +33,7 @@ class Readiness:
     models: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     records: str = "memory"
+    prompts: dict[str, Any] = field(default_factory=dict)
 
 
 async def readiness(gateway: Gateway) -> Readiness:
@@ -56,7 +57,8 @@ async def told(gateway: Gateway, reload: Reload, closing: Closing) -> Readiness:
     state = await readiness(gateway)
     if closing.begun:
         state = replace(state, ready=False, reason="shutting down")
-    return replace(state, config=config_of(reload.state))
+    prompts = prompts_of(gateway.house, reload.state)
+    return replace(state, config=config_of(reload.state), prompts=prompts)
 
 
 def _row(state: ReplicaState) -> dict[str, Any]:
@@ -76,6 +78,14 @@ def config_of(state: ConfigState) -> dict[str, Any]:
         "problems": [_line(problem) for problem in state.problems[:_MOST_PROBLEMS]],
         "waiting_for_restart": list(state.waiting),
     }
+
+
+def prompts_of(house: House, state: ConfigState) -> dict[str, Any]:
+    """The prompts' part of /readyz: which set is served, and whether newer files are broken."""
+    folder = str(house.settings.paths.prompts_dir)
+    broken = [one for one in state.problems if one.file.startswith(folder)]
+    names = house.prompts.names()
+    return {"ok": not broken, "sha": house.prompts.sha, "count": len(names)}
 
 
 def _line(problem: Problem) -> str:

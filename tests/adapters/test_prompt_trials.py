@@ -88,7 +88,7 @@ def test_inputs_that_do_not_render_are_told(tmp_path: Path) -> None:
     assert "it does not render: The input 'note'" in failures(load(tmp_path), "x")[0]
 
 
-def test_a_reply_needs_a_file_and_a_tag(tmp_path: Path) -> None:
+def test_a_plain_answer_has_no_status(tmp_path: Path) -> None:
     text = FILE.replace(
         "output: {kind: rewrite, protocol: tagged, tag: rewritten, prefill: true}\n", ""
     )
@@ -96,4 +96,7 @@ def test_a_reply_needs_a_file_and_a_tag(tmp_path: Path) -> None:
         text.replace("TRIAL", "reply: b\n    expect: {status: changed}")
     )
 
-    assert "needs an input code[" in failures(load(tmp_path), "x")[0]
+    assert (
+        "status: only an answer with 'protocol: tagged' has that"
+        in failures(load(tmp_path), "x")[0]
+    )

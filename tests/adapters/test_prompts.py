@@ -13,7 +13,8 @@ from gateway.adapters.prompt_tags import MAX_CHARS, PromptEnvironment
 from gateway.adapters.prompts import PromptFiles, load
 from gateway.domain.document import ConfigError
 from gateway.domain.errors import GatewayError, PromptInputError, UnknownPrompt
-from gateway.domain.ports import Prompts, Rendered
+from gateway.domain.ports import Prompts
+from gateway.domain.prompt import Rendered
 
 HEAD = """---
 api: prompt/v1

@@ -136,6 +136,7 @@ async def test_the_spans_say_what_happened_and_no_more(sink: OtlpSink) -> None:
         "gen_ai.request.max_tokens": 64,
         "gen_ai.prompt.name": "code/explain",
         "gen_ai.prompt.version": "3",
+        "gw.prompt.sha": "abc",
         "gen_ai.response.model": "org/smol",
         "gen_ai.response.finish_reasons": ["stop"],
         "gen_ai.response.time_to_first_chunk": 0.25,

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.adapters.telemetry import Telemetry
 from gateway.domain import ports
-from gateway.domain.call import Attempt, Call, Caller, Outcome, OutcomeKind, Usage
+from gateway.domain.call import Attempt, Call, Caller, Outcome, OutcomeKind, PromptRef, Usage
 from gateway.domain.endpoints import CHAT
 from gateway.domain.limits import Priority
 from gateway.domain.metrics import (
@@ -23,6 +23,7 @@ from gateway.domain.metrics import (
     MALFORMED_EVENTS,
     METRICS,
     RETRIES_DENIED,
+    SHADOW_RUNS,
 )
 from gateway.domain.retry import Fault
 from gateway.domain.standing import State
@@ -142,11 +143,11 @@ def test_a_completed_call_is_counted_to_the_token() -> None:
 
 def test_every_declared_metric_is_fed() -> None:
     telemetry = untraced()
-    walk(telemetry, a_call())
-    for metric in (HANDOVERS, HEDGES, RETRIES_DENIED, MALFORMED_EVENTS):
+    walk(telemetry, a_call(prompt=PromptRef("code/x", "1.0.0", "abc")))
+    for metric in (HANDOVERS, HEDGES, RETRIES_DENIED, MALFORMED_EVENTS, SHADOW_RUNS):
         telemetry.count(metric, "x")
     telemetry.replica("a", None, State.HEALTHY)
-    telemetry.configured("abc")
+    telemetry.configured("abc", "def")
     telemetry.reloaded("ok")
     telemetry.queued("smol", Priority.NORMAL, 1)
     telemetry.shed("smol", Priority.NORMAL)
@@ -344,3 +345,26 @@ def test_who_reaches_the_shared_records_and_what_was_lost_is_counted() -> None:
     assert (found["gw_records_redis_up{}"], found["gw_records_dropped_total{}"]) == (1, 5)
     telemetry.records_shared(-1)
     assert samples(telemetry)["gw_records_redis_up{}"] == 0
+
+
+def test_a_prompt_is_told_by_text_and_variant_and_a_shadow_apart() -> None:
+    telemetry = untraced()
+    ref = PromptRef("code/x", "1.0.0", "abc", "cold")
+    walk(telemetry, a_call(prompt=ref))
+    walk(telemetry, a_call(prompt=ref, shadow=True))
+
+    found = samples(telemetry)
+    for variant in ("cold", "shadow:cold"):
+        rest = f"outcome=completed,prompt_text=code/x@1.0.0+abc,variant={variant}"
+        assert found[f"gw_prompt_requests_total{{{rest}}}"] == 1
+        assert found[f"gw_prompt_output_tokens_total{{prompt=code/x,variant={variant}}}"] == 8
+
+
+def test_texts_of_prompts_are_bounded_as_labels() -> None:
+    telemetry = untraced()
+    for number in range(210):
+        walk(telemetry, a_call(prompt=PromptRef("code/x", "1.0.0", f"{number:012d}")))
+
+    shown = {name for name in samples(telemetry) if name.startswith("gw_prompt_requests_total")}
+    assert len(shown) == 201
+    assert any("prompt_text=other" in name for name in shown)

@@ -19,7 +19,8 @@ from gateway.domain.candidates import MOST_STRINGS
 from gateway.domain.context import SHRINKS
 from gateway.domain.errors import PromptInputError, UnknownPrompt
 from gateway.domain.material import Diagnostic, Material, Related, Rule, Turn
-from gateway.domain.ports import Counted, Rendered
+from gateway.domain.ports import Counted
+from gateway.domain.prompt import Rendered
 from gateway.domain.screening import Screen
 from gateway.domain.source import Position, Selection
 from gateway.domain.structure import Definition, Structure

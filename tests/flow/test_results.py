@@ -20,7 +20,7 @@ from gateway.domain.candidates import candidates
 from gateway.domain.context import fit
 from gateway.domain.item import strings
 from gateway.domain.material import Material
-from gateway.domain.ports import Rendered
+from gateway.domain.prompt import Rendered
 from gateway.domain.source import Position, PositionEncoding, Selection, SourceFile
 from gateway.flow.context import Context
 from gateway.flow.results import context_report, explanation, rewriting

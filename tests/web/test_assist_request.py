@@ -110,7 +110,6 @@ def test_fields_without_effect_yet_are_named_and_nothing_is_dropped_silently() -
     assert {remark.code for remark in remarks} == {"ignored_field"}
     assert {remark.message.split()[0] for remark in remarks} == {
         "action",
-        "prompt.variant",
         "options.format",
         "options.repair",
         "options.syntax_check",
