@@ -80,6 +80,9 @@ def _warnings(letter: Letter, spliced: Spliced, original: Original) -> list[Rema
             "The answer is indented otherwise than the selected lines; look whether that is right."
         )
         found.append(Remark("indent", text))
+    if spliced.repeated:
+        text = f"The answer says {spliced.repeated!r} again, which stands near the selection."
+        found.append(Remark("repeated_context", text))
     if spliced.text != original.selected and _same_but_spaces(spliced.text, original.selected):
         text = "Only spaces at line ends differ."
         found.append(Remark("only_trailing_spaces", text))
