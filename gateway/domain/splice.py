@@ -59,6 +59,18 @@ def splice(text: str, original: Original) -> Spliced:
     return Spliced(fitted, tuple(adjusted), doubts, trimmed.repeated)
 
 
+def rejoin(rows: list[str], original: Original) -> str:
+    """`rows`, lines without ends, as text in the place of the selection: each that did not change
+    with its own bytes."""
+    old, ends = _contents(original.selected)
+    return _with_ends(_with_trailing_spaces(rows, old), old, ends, original) if rows else ""
+
+
+def rows_of(text: str) -> list[str]:
+    """The lines of `text` without their ends."""
+    return _contents(text)[0]
+
+
 def _contents(text: str) -> tuple[list[str], list[str]]:
     """The lines of `text` without their ends, and the ends: `\\n`, `\\r\\n` or nothing."""
     rows = lines.split(text)
