@@ -15,6 +15,7 @@ from gateway.adapters import litellm_config
 from gateway.adapters.discovery import NotDiscovered, model_names
 from gateway.adapters.health import Health
 from gateway.adapters.prompts import PromptFiles
+from gateway.adapters.python_syntax import PythonSyntax
 from gateway.adapters.records import Records
 from gateway.adapters.replica_states import ReplicaStates
 from gateway.adapters.resolver import Resolver
@@ -166,7 +167,9 @@ class Gateway:
             rewrite_tokens=settings.assist.rewrite_max_tokens,
         )
         models = self.router.models
-        assist = Assist(answers, plan.prompts, tokens, models=models, limits=limits)
+        assist = Assist(
+            answers, plan.prompts, tokens, models=models, limits=limits, syntax=PythonSyntax()
+        )
         return House(plan, timeouts, streams_of(settings), identify, intake, answers, assist)
 
     def _pipeline(

@@ -88,10 +88,11 @@ class InputSpec(_Part):
 
 
 class Output(_Part):
-    """How the answer comes: the whole text, or what stands between <tag> and </tag>."""
+    """How the answer comes: the whole text, or what stands between <tag> and </tag>: the new text
+    (`tagged`), or SEARCH/REPLACE blocks that change it (`edits`)."""
 
     kind: Literal["text", "rewrite"] = "text"
-    protocol: Literal["plain", "tagged"] = "plain"
+    protocol: Literal["plain", "tagged", "edits"] = "plain"
     tag: Annotated[str, Field(pattern=_TAG_PATTERN)] | None = None
     prefill: bool = Field(
         default=False, description="Begin the answer with the tag in the model's place."
@@ -99,8 +100,10 @@ class Output(_Part):
 
     @model_validator(mode="after")
     def _tag_and_protocol_agree(self) -> Output:
-        if (self.protocol == "tagged") != (self.tag is not None):
-            raise ValueError("'protocol: tagged' and 'tag' go together")
+        if (self.protocol == "plain") != (self.tag is None):
+            raise ValueError("'protocol: tagged' or 'edits' and 'tag' go together")
+        if self.protocol == "edits" and self.kind != "rewrite":
+            raise ValueError("'protocol: edits' needs 'kind: rewrite'")
         if self.prefill and self.tag is None:
             raise ValueError("'prefill: true' needs 'protocol: tagged' and a 'tag'")
         return self

@@ -52,7 +52,7 @@ def _of_messages(rendered: Rendered, expected: RenderExpected) -> Iterator[str]:
 def _of_answer(reply: str, loaded: Loaded, trial: Trial, rendered: Rendered) -> Iterator[str]:
     file = _selected_file(loaded, trial.inputs)
     if file is None or rendered.tag is None:
-        yield "a 'reply' needs an input code[…,selected,…] and 'protocol: tagged'"
+        yield "a 'reply' needs an input code[…,selected,…] and a 'tag'"
         return
     original = Original(
         selected=file["selected"],
@@ -63,7 +63,8 @@ def _of_answer(reply: str, loaded: Loaded, trial: Trial, rendered: Rendered) -> 
     # A server cuts the closing tag off, because it is a stop word, and says so.
     closed = f"</{rendered.tag}" in reply
     answer = Answer(reply, "stop", None if closed else f"</{rendered.tag}>")
-    protocol = Protocol(rendered.tag, rendered.prefill or "", (f"selected{rendered.suffix}",))
+    echoes = (f"selected{rendered.suffix}",)
+    protocol = Protocol(rendered.tag, rendered.prefill or "", echoes, rendered.edits)
     resolution = resolve(answer, original, protocol)
     assert trial.expect is not None
     yield from _of_resolution(resolution, trial.expect)

@@ -183,6 +183,7 @@ class Rendered:
     what this rendering put behind the name of each of the prompt's tags, `tag` included, because
     data has such tags too: nearly always nothing. `stop` ends the answer; `prefill` is how it
     begins, to be sent as a last assistant message that the model continues: not among `messages`.
+    `edits` where the tag holds SEARCH/REPLACE blocks instead of the whole text.
     """
 
     ref: PromptRef
@@ -192,6 +193,7 @@ class Rendered:
     suffix: str = ""
     stop: tuple[str, ...] = ()
     prefill: str | None = None
+    edits: bool = False
 
 
 class Prompts(Protocol):
@@ -246,6 +248,15 @@ class Names(Protocol):
 
     async def addresses(self, host: str) -> Sequence[str]:
         """Its IP addresses, within some seconds; none when there are none."""
+        ...
+
+
+class SyntaxErrors(Protocol):
+    """Tells whether a text can be parsed."""
+
+    def count(self, language: str, text: str) -> int | None:
+        """How many places of `text` are no correct `language` (a parser that stops at the first
+        says 1); None where it cannot tell. Bounded in time, safe in any thread, never raises."""
         ...
 
 

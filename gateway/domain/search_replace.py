@@ -1,10 +1,10 @@
 """Answers as SEARCH/REPLACE blocks: read, each matched to one place for certain, all or none made.
 
-    <<<<<<< SEARCH
-    lines as they are
-    =======
-    lines as they are to be
-    >>>>>>> REPLACE
+<<<<<<< SEARCH
+lines as they are
+=======
+lines as they are to be
+>>>>>>> REPLACE
 """
 
 from __future__ import annotations
@@ -140,9 +140,7 @@ def _where(search: Rows, old: Rows) -> list[int]:
     size = len(search)
     head = search[0]
     return [
-        at
-        for at in range(len(old) - size + 1)
-        if old[at] == head and old[at : at + size] == search
+        at for at in range(len(old) - size + 1) if old[at] == head and old[at : at + size] == search
     ]
 
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
 
 from gateway.client import Completion, Via, chat, chat_stream, completion
 from gateway.domain.budget import explain_reserve, rewrite_reserve
 from gateway.domain.call import Call, Reply
-from gateway.domain.errors import InvalidRequest, LLMError
-from gateway.domain.ports import Answers, Prompts, Tokens
+from gateway.domain.errors import GatewayError, InvalidRequest, LLMError
+from gateway.domain.growing import Growing
+from gateway.domain.ports import Answers, Prompts, SyntaxErrors, Tokens
 from gateway.flow.context import Context, ContextBuilder, Reserve, messages_of
-from gateway.flow.results import context_report, explanation, rewriting
+from gateway.flow.repair import Repair, both, fits
+from gateway.flow.results import context_report, edit_of, explanation, remark_of, rewriting
+from gateway.flow.revision import Revision, revise
 from gateway.flow.task import Task
 from gateway.flow.unmarking import Unmarking
 
+Made = TypeVar("Made")
 Action = Literal["explain", "rewrite"]
-Event = tuple[Literal["context", "delta", "result"], dict[str, Any]]
+Event = tuple[Literal["context", "delta", "hunk", "repair", "result"], dict[str, Any]]
+_LARGE = 100_000  # bytes of a file that is too much work for the event loop
 
 
 class UnfitPrompt(InvalidRequest):
@@ -60,22 +67,27 @@ class Assist:
         *,
         models: Callable[[], tuple[str, ...]],
         limits: AssistLimits,
+        syntax: SyntaxErrors | None = None,
     ) -> None:
         self._answers = answers
         self._prompts = prompts
         self._builder = ContextBuilder(prompts, tokens)
         self._models = models
         self._limits = limits
+        self._syntax = syntax
+        self._repair = Repair(answers, time.monotonic)
 
     async def answer(self, job: Job) -> dict[str, Any]:
         """The whole result. `job.read` is called once the caller is known; what it raises, and any
         GatewayError of the pipeline, comes out."""
         said = await chat(self._answers, (), model="", via=self._via(job))
-        return self._result(job, said)
+        revision = await self._revised(job, said)
+        return await self._result(job, said, revision)
 
     async def stream(self, job: Job) -> AsyncGenerator[Event]:
         """`context` as the text begins, `delta`s of it, and the one authoritative `result`.
-        Close it to stop the model."""
+        Between the deltas of a rewrite each `hunk` once it is final; before the result `repair`
+        where the answer is asked for again. Close it to stop the model."""
         pieces = chat_stream(self._answers, (), model="", via=self._via(job))
         said: list[str] = []
         async with aclosing(pieces):
@@ -83,15 +95,22 @@ class Assist:
                 if not said:
                     yield "context", context_report(job.context)
                     unmarking = Unmarking(job.context.rendered.prefill or "")
+                    growing = _growing(job)
                 said.append(piece)
                 if text := unmarking.feed(piece):
                     yield "delta", {"text": text}
+                    for edit in growing.feed(text) if growing else ():
+                        yield "hunk", edit_of(edit)
         if not said:
             yield "context", context_report(job.context)
         elif text := unmarking.end():
             yield "delta", {"text": text}
         assert job.reply is not None  # the stream has come to its end
-        yield "result", self._result(job, completion(job.reply, "".join(said)))
+        whole = completion(job.reply, "".join(said))
+        revision = await self._revised(job, whole)
+        if revision and self._repairs(job, whole, revision):
+            yield "repair", {"problem": revision.problem}
+        yield "result", await self._result(job, whole, revision)
 
     def _via(self, job: Job) -> Via:
         """Messages and model are made in `prepare`: only then is the caller known."""
@@ -148,12 +167,65 @@ class Assist:
             return lambda window, selection: explain_reserve(window, limit)
         if task.max_tokens is not None:
             return lambda window, selection: limit
+        if self._prompts.get(task.question.prompt).output.get("protocol") == "edits":
+            return lambda window, selection: rewrite_reserve(selection // 4, limit)
         return lambda window, selection: rewrite_reserve(selection, limit)
 
-    def _result(self, job: Job, said: Completion) -> dict[str, Any]:
+    async def _result(
+        self, job: Job, said: Completion, revision: Revision | None
+    ) -> dict[str, Any]:
+        if revision is None:
+            text = self._prompts.restore(said.text)
+            return explanation(job.call, job.task, job.context, said, text)
+        if not self._repairs(job, said, revision):
+            return await self._rewriting(job, said, revision)
+        try:
+            second = await self._repair.again(job.call, job.context, said, revision.problem)
+        except GatewayError as error:
+            result = await self._rewriting(job, said, revision)
+            why = f"The answer was asked for again, without success: {error.public}"
+            result["warnings"].append(remark_of("repair_failed", why))
+            return result
+        repaired = await self._revised(job, second)
+        assert repaired is not None  # it is a rewrite, as the first was
+        better = repaired.rank < revision.rank
+        said = both(said, second) if better else replace(both(said, second), text=said.text)
+        result = await self._rewriting(job, said, repaired if better else revision)
+        result["repaired"] = better
+        if not better:
+            why = "The answer was asked for again; the second one was no better."
+            result["warnings"].append(remark_of("repair_failed", why))
+        return result
+
+    def _repairs(self, job: Job, said: Completion, revision: Revision) -> bool:
+        """Whether to ask again: where it is wanted, may help, and fits the window."""
+        wanted = job.task.repairs and bool(revision.problem)
+        return wanted and fits(job.context, said, revision.problem)
+
+    async def _revised(self, job: Job, said: Completion) -> Revision | None:
+        """What the answer makes of the file; None for an explanation."""
+        if job.action != "rewrite":
+            return None
         text = self._prompts.restore(said.text)
-        make = rewriting if job.action == "rewrite" else explanation
-        return make(job.call, job.task, job.context, said, text)
+        return await _computed(job, revise, job.task, job.context, said, text, self._syntax)
+
+    async def _rewriting(self, job: Job, said: Completion, revision: Revision) -> dict[str, Any]:
+        return await _computed(job, rewriting, job.call, job.task, job.context, said, revision)
+
+
+async def _computed(job: Job, work: Callable[..., Made], *given: Any) -> Made:
+    """`work(*given)`, in a thread where the file is large: other requests go on meanwhile."""
+    if len(job.task.question.material.file.content) > _LARGE:
+        return await asyncio.to_thread(work, *given)
+    return work(*given)
+
+
+def _growing(job: Job) -> Growing | None:
+    """What finds hunks in the text as it comes; None where it is not the text itself."""
+    rendered, material = job.context.rendered, job.task.question.material
+    if job.action != "rewrite" or rendered.prefill is None or rendered.edits:
+        return None
+    return Growing(material.file, material.span, job.task.units)
 
 
 def body_of(context: Context, model: str, *, stream: bool) -> dict[str, Any]:

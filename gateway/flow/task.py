@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from gateway.domain.answer import Remark
 from gateway.domain.material import Material
 from gateway.domain.source import PositionEncoding
+
+Format = Literal["diff", "text", "edits"]
+ALL_FORMATS: frozenset[Format] = frozenset(("diff", "text", "edits"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,8 @@ class Question:
 class Task:
     """One request to /api/ai/*, read and checked. `units` are those of the client's positions;
     `max_tokens` bounds the answer, None for the gateway's own bound; `remarks` is what the client
-    should know about its request."""
+    should know about its request. A rewrite comes in `formats`; with `repairs` one that cannot be
+    used is asked for once more."""
 
     question: Question
     model: str | None = None
@@ -30,4 +35,7 @@ class Task:
     units: PositionEncoding = "utf-16"
     diff_context: int = 3
     max_tokens: int | None = None
+    formats: frozenset[Format] = ALL_FORMATS
+    repairs: bool = False
+    syntax_check: bool = True
     remarks: tuple[Remark, ...] = ()

@@ -13,7 +13,7 @@ from gateway.domain.errors import InvalidRequest
 from gateway.domain.material import Diagnostic, Material, Related, Rule, Turn
 from gateway.domain.source import Position, PositionEncoding, Selection, SourceFile, Span
 from gateway.flow.assist import Action
-from gateway.flow.task import Question, Task
+from gateway.flow.task import ALL_FORMATS, Format, Question, Task
 
 Severity = Literal["error", "warning", "information", "hint"]
 Name = Annotated[str, Field(min_length=1, max_length=1024)]
@@ -31,6 +31,20 @@ class StaleFile(InvalidRequest):
 
     status = 409
     code = "stale_file"
+
+    def __init__(self, sent: str, actual: str) -> None:
+        self.sent, self.actual = sent, actual
+        super().__init__(
+            f"file.sha256 is {sent}, but the content sent has {actual}; send the content and the "
+            "hash of one version of the file.",
+            param="file.sha256",
+        )
+
+    def body(self, request_id: str = "") -> dict[str, Any]:
+        """With both hashes, for a client that wants to tell which of its copies is old."""
+        body = super().body(request_id)
+        body["error"] |= {"sent_sha256": self.sent, "content_sha256": self.actual}
+        return body
 
 
 class Part(BaseModel):
@@ -111,9 +125,9 @@ class Options(Part):
     diff_context: int = Field(default=3, ge=0, le=100)
     max_output_tokens: int | None = Field(default=None, ge=1)
     timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    format: list[Literal["diff", "text", "edits"]] | None = None
-    repair: int | None = None
-    syntax_check: bool | None = None
+    format: list[Format] | None = Field(default=None, description="All when left out.")
+    repair: int = Field(default=0, ge=0, le=1, description="Second tries at a useless answer.")
+    syntax_check: bool = True
     dry_run: bool = False
 
 
@@ -153,9 +167,6 @@ _NOT_YET = (
     ("declarations",),
     ("recent_edits",),
     ("prompt", "variant"),
-    ("options", "format"),
-    ("options", "repair"),
-    ("options", "syntax_check"),
 )
 
 
@@ -209,11 +220,7 @@ def task_of(request: AssistRequest, action: Action) -> Task:
     sent = request.file
     file = source.read(sent.path, sent.content, encoding=sent.encoding, language=sent.language)
     if sent.sha256 is not None and sent.sha256.lower() != file.sha256:
-        raise StaleFile(
-            f"file.sha256 is {sent.sha256}, but the content sent has {file.sha256}; send the "
-            "content and the hash of one version of the file.",
-            param="file.sha256",
-        )
+        raise StaleFile(sent.sha256.lower(), file.sha256)
     options = request.options
     return Task(
         question=Question(
@@ -226,6 +233,9 @@ def task_of(request: AssistRequest, action: Action) -> Task:
         units=request.position_encoding,
         diff_context=options.diff_context,
         max_tokens=options.max_output_tokens,
+        formats=ALL_FORMATS if options.format is None else frozenset(options.format),
+        repairs=bool(options.repair),
+        syntax_check=options.syntax_check,
         remarks=tuple(_unused(request)),
     )
 

@@ -91,13 +91,13 @@ def test_random_edits_are_made_exactly_or_refused() -> None:
     draw = random.Random(7)
     made = 0
     for _ in range(400):
-        old = [draw.choice(["a", "b", "  c", "", "d = 1", "}"]) for _ in range(draw.randrange(3, 30))]
+        old = [
+            draw.choice(["a", "b", "  c", "", "d = 1", "}"]) for _ in range(draw.randrange(3, 30))
+        ]
         start = draw.randrange(len(old))
         end = min(len(old), start + draw.randrange(1, 6))
         new = [draw.choice(["x", "  y", ""]) for _ in range(draw.randrange(4))]
-        places = [
-            at for at in range(len(old)) if old[at : at + end - start] == old[start:end]
-        ]
+        places = [at for at in range(len(old)) if old[at : at + end - start] == old[start:end]]
         try:
             found = make([Block(tuple(old[start:end]), tuple(new))], old, 1)
         except Unmatched:

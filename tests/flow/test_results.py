@@ -22,6 +22,7 @@ from gateway.domain.ports import Rendered
 from gateway.domain.source import Position, PositionEncoding, Selection, SourceFile
 from gateway.flow.context import Context
 from gateway.flow.results import context_report, explanation, rewriting
+from gateway.flow.revision import revise
 from gateway.flow.task import Question, Task
 from gateway.testing.fakes import a_call
 
@@ -71,7 +72,8 @@ def rewrite(
     """The result of a model that continues our prefill with `text`, as vLLM does."""
     task = task or a_task()
     context = a_context(task, exact=exact, prefill="<rewritten>\n")
-    return rewriting(a_call(), task, context, said(text, finish, stop), text)
+    answer = said(text, finish, stop)
+    return rewriting(a_call(), task, context, answer, revise(task, context, answer, text))
 
 
 def git_applies(result: dict[str, Any], file: SourceFile, folder: Path) -> bytes:
@@ -229,7 +231,8 @@ def test_the_tags_of_this_very_rendering_are_read() -> None:
     rendered = Rendered(REF, (), {}, tag="rewritten-2", suffix="-2", stop=("</rewritten-2>",))
     context = Context(rendered, a_context(task).fitted, exact=True)
     text = f"<rewritten-2>\n{NEW}</rewritten-2>"
-    result = rewriting(a_call(), task, context, said(text), text)
+    revision = revise(task, context, said(text), text)
+    result = rewriting(a_call(), task, context, said(text), revision)
     assert result["text"] == NEW
 
 

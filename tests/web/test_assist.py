@@ -121,7 +121,11 @@ def test_a_rewrite_is_a_diff_that_git_applies(
     assert hashlib.sha256(file.read_bytes()).hexdigest() == said["result_sha256"]
     assert said["base_sha256"] == hashlib.sha256(SOURCE.encode()).hexdigest()
     assert (said["hunks"][0]["added"], said["hunks"][0]["removed"]) == (2, 0)
-    assert said["edits"] == [{"range": said["range"], "new_text": NEW}]
+    here = {"line": 4, "character": 0}
+    assert said["edits"] == [
+        {"range": {"start": here, "end": here}, "new_text": "    if not xs:\n        return 0\n"}
+    ]
+    assert (said["text"], said["syntax"], said["repaired"]) == (NEW, "ok", False)
 
 
 def test_an_answer_that_changes_nothing_is_no_change(
