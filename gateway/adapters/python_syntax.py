@@ -13,7 +13,7 @@ _LOCK = threading.Lock()  # what Python warns of is set for the whole process
 
 
 class PythonSyntax:
-    """Satisfies ports.SyntaxErrors for `python`; it cannot tell of anything else."""
+    """Satisfies syntax_errors.SyntaxErrors for `python`; it cannot tell of anything else."""
 
     def count(self, language: str, text: str) -> int | None:
         """1 where the text is no Python, for the parser stops there. Code that is indented as a

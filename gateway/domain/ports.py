@@ -251,15 +251,6 @@ class Names(Protocol):
         ...
 
 
-class SyntaxErrors(Protocol):
-    """Tells whether a text can be parsed."""
-
-    def count(self, language: str, text: str) -> int | None:
-        """How many places of `text` are no correct `language` (a parser that stops at the first
-        says 1); None where it cannot tell. Bounded in time, safe in any thread, never raises."""
-        ...
-
-
 class Probe(Protocol):
     """Watches one attempt. One that is never ended is ended when its call is settled."""
 

@@ -14,7 +14,8 @@ from gateway.domain.budget import explain_reserve, rewrite_reserve
 from gateway.domain.call import Call, Reply
 from gateway.domain.errors import GatewayError, InvalidRequest, LLMError
 from gateway.domain.growing import Growing
-from gateway.domain.ports import Answers, Prompts, SyntaxErrors, Tokens
+from gateway.domain.ports import Answers, Prompts, Tokens
+from gateway.domain.syntax_errors import SyntaxErrors
 from gateway.flow.context import Context, ContextBuilder, Reserve, messages_of
 from gateway.flow.repair import Repair, both, fits
 from gateway.flow.results import context_report, edit_of, explanation, remark_of, rewriting

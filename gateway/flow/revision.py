@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from gateway.client import Completion
 from gateway.domain.answer import Answer, Original, Protocol, Remark, Resolution, resolve
-from gateway.domain.ports import SyntaxErrors
+from gateway.domain.syntax_errors import SyntaxErrors, Verdict, verdict
 from gateway.flow.context import Context
 from gateway.flow.task import Task
-
-Verdict = Literal["ok", "worse", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +52,19 @@ def revise(
     if resolution.status != "changed":
         return Revision(resolution, file.content)
     after = file.replace(span, resolution.text)
-    verdict = _verdict(task, after, syntax) if syntax and task.syntax_check else "unknown"
-    if verdict == "worse":
+    found: Verdict = "unknown"
+    if syntax and task.syntax_check:
+        found = _verdict(task, after, syntax)
+    if found == "worse":
         remark = Remark("syntax", _WORSE)
         resolution = replace(resolution, warnings=(*resolution.warnings, remark))
-    return Revision(resolution, after, verdict)
+    return Revision(resolution, after, found)
 
 
 def _verdict(task: Task, after: bytes, syntax: SyntaxErrors) -> Verdict:
-    """Never `worse` for a file whose errors were there before."""
     file = task.question.material.file
-    new = syntax.count(file.language, _text(after, file.encoding))
-    if new is None:
-        return "unknown"
-    if not new:
-        return "ok"
-    old = syntax.count(file.language, _text(file.content, file.encoding))
-    return "unknown" if old is None else "worse" if new > old else "ok"
+    texts = (_text(content, file.encoding) for content in (file.content, after))
+    return verdict(syntax, file.language, *texts)
 
 
 def _text(content: bytes, encoding: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -14,12 +15,14 @@ from starlette.responses import Response
 from gateway.bootstrap import House
 from gateway.domain.call import Reply
 from gateway.domain.endpoints import CHAT
+from gateway.domain.errors import Unauthorized
 from gateway.domain.sse import DONE, encode
 from gateway.flow.assist import Action, Assist, Event, Job
 from gateway.flow.task import Task
 from gateway.web.assist_request import AssistRequest, read_request, task_of
 from gateway.web.description import body_of
 from gateway.web.door import call_of, json_of, priority_of, timeout_of
+from gateway.web.idempotency import HEADER, Idempotency, Ticket, once
 from gateway.web.relay import Relay
 
 _ACTIONS: tuple[tuple[Action, str], ...] = (
@@ -31,6 +34,7 @@ _ACTIONS: tuple[tuple[Action, str], ...] = (
 def routes(current: Callable[[], House]) -> APIRouter:
     """All `/api/ai/*` routes. `current` gives the house of now, in which a request then stays."""
     api = APIRouter(prefix="/api/ai", tags=["code assistance"])
+    memory = Idempotency(time.monotonic)
 
     def add(action: Action, summary: str, *, stream: bool) -> None:
         async def handle(request: Request) -> Response:
@@ -39,9 +43,15 @@ def routes(current: Callable[[], House]) -> APIRouter:
             times = house.timeouts
             read = partial(json_of, request, raw, house.intake.json)
             job = _job(request, read, action, times.stream_total if stream else times.total)
-            opening = _streamed if stream else _plain
+            make = _streamed if stream else _plain
+
+            def opening() -> AbstractAsyncContextManager[Reply]:
+                ticket = _ticket(memory, house, job, request, raw)
+                fresh = partial(make, house.assist, job)
+                return once(ticket, fresh, stream=stream) if ticket else fresh()
+
             return Relay(
-                lambda: opening(house.assist, job),
+                opening,
                 job.call.id,
                 streams=lambda: stream,
                 silence=house.streams.keepalive,
@@ -61,6 +71,20 @@ def routes(current: Callable[[], House]) -> APIRouter:
         add(action, summary, stream=False)
         add(action, summary, stream=True)
     return api
+
+
+def _ticket(
+    memory: Idempotency, house: House, job: Job, request: Request, raw: bytes
+) -> Ticket | None:
+    """For a request with an Idempotency-Key, from somebody whom the gateway knows."""
+    header = request.headers.get(HEADER)
+    if header is None:
+        return None
+    try:
+        caller = house.identify.caller(job.call.credential)
+    except Unauthorized:
+        return None  # the pipeline refuses it, and counts that
+    return memory.ticket(caller, header, job.call.route, raw)
 
 
 def _job(

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.domain import source
-from gateway.flow.revision import Revision, Verdict, revise
+from gateway.domain.syntax_errors import Verdict
+from gateway.flow.revision import Revision, revise
 from tests.flow.test_results import a_context, a_task, said
 
 
