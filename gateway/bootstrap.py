@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from gateway.adapters.discovery import NotDiscovered, model_names
 from gateway.adapters.health import Health
 from gateway.adapters.prompts import PromptFiles
 from gateway.adapters.python_syntax import PythonSyntax
+from gateway.adapters.record_queue import RecordQueue, Told
 from gateway.adapters.records import Records
 from gateway.adapters.replica_states import ReplicaStates
 from gateway.adapters.resolver import Resolver
@@ -113,7 +114,8 @@ class Gateway:
         self.router: LiteLLMRouter = LiteLLMRouter(
             time.monotonic, self.states, affinity_of(settings), panics=settings.health.panic
         )
-        self.records = Records(settings.records.keep, settings.records.max_bytes)
+        self._shared = _record_queue(settings, lambda: self.telemetry)
+        self.records = Records(settings.records.keep, settings.records.max_bytes, self._shared)
         self.telemetry = Telemetry(
             settings.telemetry, self.router.models, time.monotonic, self.records.keep
         )
@@ -128,7 +130,14 @@ class Gateway:
             clock=time.monotonic,
             random=random.random,
         )
-        self.admission = Admission(
+        self.admission = self._queues(settings)
+        retries, hedging = settings.retries, settings.hedging
+        self._budget = RetryBudget(retries.budget, retries.floor, time.monotonic)
+        self._hedging = Hedging(hedging.models, hedging.budget, hedging.min_samples)
+        self.house = self.build(plan)
+
+    def _queues(self, settings: Settings) -> Admission:
+        return Admission(
             self._capacity,
             queue_limits_of(settings),
             time.monotonic,
@@ -136,10 +145,6 @@ class Gateway:
             on_depth=self.telemetry.queued,
             on_shed=self.telemetry.shed,
         )
-        retries, hedging = settings.retries, settings.hedging
-        self._budget = RetryBudget(retries.budget, retries.floor, time.monotonic)
-        self._hedging = Hedging(hedging.models, hedging.budget, hedging.min_samples)
-        self.house = self.build(plan)
 
     @property
     def answers(self) -> Pipeline:
@@ -221,6 +226,8 @@ class Gateway:
         here; all are closed at the end, spans sent last."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.telemetry.aclose)
+            if self._shared is not None:
+                await stack.enter_async_context(self._shared.writing())
             await stack.enter_async_context(self._wire)
             stack.push_async_callback(self._providers.close)
             stack.callback(self.router.close)
@@ -258,6 +265,23 @@ class Gateway:
             if fleet.config is None:
                 # A server that is gone for a while keeps its names: the next answer tells.
                 known = await self._look_for_models(fleet)
+
+
+def _record_queue(settings: Settings, telemetry: Callable[[], Telemetry]) -> RecordQueue | None:
+    """The way of decision records to Redis, where one is configured."""
+    own = settings.records
+    if own.redis_url is None or own.keep == 0:
+        return None
+    # Imported here because redis-py is optional; plan.check_records has seen that it is there.
+    from gateway.adapters.redis_records import RedisRecords
+
+    url, most, most_bytes = own.redis_url.get_secret_value(), own.keep, own.max_bytes
+    store = RedisRecords(url, keep=most, most_bytes=most_bytes, ttl=own.redis_ttl_s)
+    told = Told(
+        lambda count: telemetry().records_dropped(count),
+        lambda is_so: telemetry().records_shared(1 if is_so else -1),
+    )
+    return RecordQueue(store, most, most_bytes, told)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -192,7 +192,9 @@ def test_a_policy_imports_only_gateway_and_what_is_installed_with_it() -> None:
 
 def test_what_the_machine_imports_is_declared() -> None:
     """A package that only comes along with another one is gone when that one changes its mind."""
+    extras = PROJECT["project"]["optional-dependencies"].values()
     declared = {canonicalize_name(Requirement(text).name) for text in DEPENDENCIES}
+    declared |= {canonicalize_name(Requirement(text).name) for extra in extras for text in extra}
     # Starlette is a part of FastAPI, pydantic-core of pydantic; xllamacpp is optional, and found or
     # missed by the embedded model; pytest is there where gateway/testing/plugin.py is loaded.
     declared |= {"starlette", "pydantic-core", "xllamacpp", "pytest"}
@@ -240,6 +242,7 @@ def test_the_import_contracts_hold() -> None:
         ("settings/tree.py", "import gateway.bootstrap", "The layers"),
         ("newcomer.py", "x = 1", "The layers"),
         ("flow/engine.py", "import litellm", "Only gateway/adapters/litellm_sdk.py"),
+        ("adapters/records.py", "import redis", "Only gateway/adapters/redis_records.py"),
         ("domain/retry.py", "import time", "The domain is pure"),
         ("flow/engine.py", "import aiohttp", "The rooms know no outside thing"),
         ("adapters/transport.py", "import starlette", "Only the HTTP edge"),
@@ -290,6 +293,7 @@ def test_the_locks_are_those_of_the_project_file() -> None:
     assert {name: dev.get(name) for name in runtime} == runtime
     for lock, wanted in (
         (runtime, DEPENDENCIES),
+        (runtime, PROJECT["project"]["optional-dependencies"]["redis"]),
         (dev, PROJECT["dependency-groups"]["dev"]),
     ):
         for requirement in map(Requirement, wanted):

@@ -157,3 +157,22 @@ def test_limits_for_a_model_that_does_not_exist_are_a_problem(tmp_path: Path) ->
         limits = Limits.model_validate({"models": {name: {"n": 3}}})
         problems = check(settings.model_copy(update={"limits": limits})).problems
         assert not problems if fine else "did you mean 'coder'?" in str(problems[0])
+
+
+def test_records_in_redis_are_told_without_the_password() -> None:
+    records = {"redis_url": "redis://:hunter2@cache:7000/1"}
+    report = check(Settings(records=records))  # type: ignore[arg-type]
+    assert "records: the newest 10000 in redis://cache:7000" in report.lines
+    assert "hunter2" not in str(report)
+
+
+def test_records_in_redis_without_its_package_are_refused_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    records = {"redis_url": "redis://:hunter2@cache"}
+    (problem,) = check(Settings(records=records)).problems  # type: ignore[arg-type]
+    assert problem.file == "records.redis_url"
+    assert "pip install 'vllm-gateway[redis]'" in str(problem)
+    assert "hunter2" not in str(problem)
+    assert not check(Settings()).problems

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
-from gateway.adapters.litellm_schema import OPENAI_WIRE, provider_of
+from gateway.adapters.litellm_schema import provider_of
+from gateway.adapters.provider_items import provided, seconds
 from gateway.domain.call import Usage
 from gateway.domain.ports import Replica
 
 # About the deployment, and in neither of LiteLLM's own lists of such fields.
 _NOT_OF_THE_BODY: Final = frozenset(
     {"base_url", "extra_body", "extra_headers", "messages", "input", "prompt", "stream"}
-)
-# About choosing a deployment, and nothing that LiteLLM needs to ask a provider.
-_OF_THE_ROUTER: Final = frozenset(
-    {
-        *("order", "rpm", "tpm", "weight", "tags", "max_parallel_requests", "cooldown_time"),
-        *("timeout", "stream_timeout", "num_retries", "max_retries", "stream"),
-    }
 )
 # The strategy that is ours, and what LiteLLM is told instead.
 _OURS: Final = "prefix_affinity"
@@ -31,8 +26,8 @@ class Deployments:
     """The deployments of one configuration, by the names that they go by. Immutable.
 
     `model_list` is as LiteLLM's Router keeps it, each item with an id; `about` names the
-    litellm_params that are no part of a request's body; `window` knows the context windows of
-    providers' models, by their litellm_params.
+    litellm_params that are no part of a request's body; `providers` are, by id, the items that
+    LiteLLM translates for, as the file has them.
     """
 
     def __init__(
@@ -40,11 +35,11 @@ class Deployments:
         model_list: Sequence[Mapping[str, Any]] = (),
         aliases: Mapping[str, Any] | None = None,
         about: Collection[str] = (),
-        window: Callable[[Mapping[str, Any]], int | None] = lambda params: None,
+        providers: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     ) -> None:
         self.items = {item["model_info"]["id"]: item for item in model_list}
         self.by_id = {
-            key: replica_of(item, about) if on_our_wire(item) else provided(item, window)
+            key: provided(providers[key]) if key in providers else replica_of(item, about)
             for key, item in self.items.items()
         }
         groups: dict[str, list[Replica]] = {}
@@ -171,39 +166,10 @@ def replica_of(item: Mapping[str, Any], about: Collection[str]) -> Replica:
         api_key=params.get("api_key") or None,
         params={**body, **(params.get("extra_body") or {})},
         headers={key.lower(): str(value) for key, value in headers.items()},
-        timeout=_seconds(params.get("timeout")),
-        stream_timeout=_seconds(params.get("stream_timeout")),
+        timeout=seconds(params.get("timeout")),
+        stream_timeout=seconds(params.get("stream_timeout")),
         max_parallel=params.get("max_parallel_requests"),
     )
-
-
-def on_our_wire(item: Mapping[str, Any]) -> bool:
-    """Whether it speaks OpenAI's API, so that nobody needs to translate."""
-    params = item["litellm_params"]
-    return provider_of(params["model"], params.get("custom_llm_provider"))[0] in OPENAI_WIRE
-
-
-def provided(item: Mapping[str, Any], window: Callable[[Mapping[str, Any]], int | None]) -> Replica:
-    """The replica that an item of model_list describes, where LiteLLM translates."""
-    params = item["litellm_params"]
-    provider, upstream = provider_of(params["model"], params.get("custom_llm_provider"))
-    told = item["model_info"].get("max_input_tokens")
-    return Replica(
-        id=item["model_info"]["id"],
-        model=item["model_name"],
-        upstream_model=upstream,
-        base_url="",
-        timeout=_seconds(params.get("timeout")),
-        stream_timeout=_seconds(params.get("stream_timeout")),
-        max_parallel=params.get("max_parallel_requests"),
-        provider=provider,
-        options={k: v for k, v in params.items() if v is not None and k not in _OF_THE_ROUTER},
-        window=told if isinstance(told, int) else window(params),
-    )
-
-
-def _seconds(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float | str) and value else None
 
 
 def order_of(item: Mapping[str, Any]) -> int | None:

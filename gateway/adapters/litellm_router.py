@@ -21,9 +21,10 @@ from gateway.adapters.litellm_sdk import (
     Router,
     all_litellm_params,
     exceptions,
+    facts_of,
     litellm,
-    window_of,
 )
+from gateway.adapters.provider_items import told_apart
 from gateway.adapters.replica_states import ReplicaStates
 from gateway.domain.affinity import AffinityRule
 from gateway.domain.call import Call, Usage
@@ -90,11 +91,12 @@ class LiteLLMRouter:
         """Take this `model_list` and these router settings from now on. Call it inside a running
         event loop: LiteLLM's Router starts tasks of its own with some settings."""
         before = {id(one) for _, one in _hooks()}
-        fresh = Router(**for_litellm(router_kwargs))
+        shown, providers = told_apart(router_kwargs.get("model_list") or (), facts_of)
+        fresh = Router(**for_litellm({**router_kwargs, "model_list": shown}))
         self.close()
         self._router = fresh
         self._hooks = [(hook, one) for hook, one in _hooks() if id(one) not in before]
-        self._known = Deployments(fresh.model_list, fresh.model_group_alias, _ABOUT, window_of)
+        self._known = Deployments(fresh.model_list, fresh.model_group_alias, _ABOUT, providers)
         self._strategies = Strategies(router_kwargs)
         self._loggers = [x for name in _LOGGERS if (x := getattr(fresh, name, None)) is not None]
         checks = [

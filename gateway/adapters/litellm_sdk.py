@@ -34,18 +34,18 @@ __all__ = [
     "Router",
     "all_litellm_params",
     "exceptions",
+    "facts_of",
     "litellm",
-    "window_of",
 ]
 
 
-def window_of(params: Mapping[str, Any]) -> int | None:
-    """The tokens that the model of these litellm_params takes, where LiteLLM's list has it."""
+def facts_of(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What LiteLLM's list says of the model of these litellm_params: window, prices; nothing where
+    the list does not have it."""
     # Not get_model_info, which asks the network for the models of some providers.
     provider, name = provider_of(params["model"], params.get("custom_llm_provider"))
     for key in (f"{provider}/{name}", name):
-        facts = litellm.model_cost.get(key) or {}
-        window = facts.get("max_input_tokens")
-        if str(facts.get("litellm_provider")).startswith(provider) and isinstance(window, int):
-            return window
-    return None
+        facts: Mapping[str, Any] = litellm.model_cost.get(key) or {}
+        if str(facts.get("litellm_provider")).startswith(provider):
+            return facts
+    return {}

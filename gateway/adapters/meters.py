@@ -52,7 +52,7 @@ class Meters:
         if child is None:
             family = self._families[metric.name]
             assert isinstance(family, Counter | Gauge)
-            child = self._counts[key] = family.labels(*labels)
+            child = self._counts[key] = family.labels(*labels) if labels else family
         child.inc(amount)
 
     def remove(self, metric: Metric, *labels: str) -> None:

@@ -1,32 +1,43 @@
-"""The newest decision records, in the memory of this process: what became of each call, and why."""
+"""The newest decision records: what became of each call, and why. In memory, and perhaps shared."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections import deque
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 
 import orjson
 
 from gateway.domain.call import Attempt, Call, Outcome
-from gateway.domain.errors import Unauthorized
+from gateway.domain.errors import RecordsUnavailable, Unauthorized
 from gateway.domain.record import Note
 
 # One call cannot push all others out.
 _MOST_BYTES = 65_536
 _NAME_CHARS = 256
-_MOST_TOLD = 20
+MOST_TOLD = 20
 
 _Key = tuple[str, str]
+
+
+class Shared(Protocol):
+    """Where all processes of the gateway put their records."""
+
+    @property
+    def available(self) -> bool: ...
+    def put(self, team: str, request_id: str, text: bytes) -> None: ...
+    async def find(self, team: str, request_id: str) -> list[bytes]: ...
 
 
 class Records:
     """The last `keep` calls, and at most `most_bytes` of them (as JSON, without what Python adds).
     Each team finds its own only. Calls without a valid key are not kept: they could push out all
-    others."""
+    others. Each record is handed to `shared` too."""
 
-    def __init__(self, keep: int, most_bytes: int) -> None:
+    def __init__(self, keep: int, most_bytes: int, shared: Shared | None = None) -> None:
+        self._shared = shared
         self._keep = keep
         self._most_bytes = most_bytes
         self._bytes = 0
@@ -46,6 +57,8 @@ class Records:
         self._found.setdefault(key, deque()).append(text)
         self._order.append((key, len(text)))
         self._bytes += len(text)
+        if self._shared is not None:
+            self._shared.put(*key, text)
         while len(self._order) > self._keep or self._bytes > self._most_bytes:
             self._forget_oldest()
 
@@ -61,7 +74,30 @@ class Records:
         """The newest 20 records of a team's calls with this id, each a JSON object, newest first;
         none for another team's."""
         texts = self._found.get((team, request_id), ())
-        return list(texts)[::-1][:_MOST_TOLD]
+        return list(texts)[::-1][:MOST_TOLD]
+
+    async def look(self, team: str, request_id: str) -> list[bytes]:
+        """As `find`, in every process. Where the shared ones cannot be had, those of this process;
+        RecordsUnavailable, within a second, if there are none here."""
+        own = self.find(team, request_id)
+        if self._shared is None:
+            return own
+        try:
+            shared = await self._shared.find(team, request_id)
+        except RecordsUnavailable:
+            if own:
+                return own
+            raise
+        # What was written twice, or is here and there, is the same to the byte.
+        every = dict.fromkeys([*own, *shared])
+        return sorted(every, key=_ended, reverse=True)[:MOST_TOLD]
+
+    @property
+    def place(self) -> str:
+        """Where records are kept, for /readyz: memory, redis or redis unavailable."""
+        if self._shared is None:
+            return "memory"
+        return "redis" if self._shared.available else "redis unavailable"
 
 
 def document(call: Call, outcome: Outcome, trace_id: str | None, began: float) -> dict[str, Any]:
@@ -118,6 +154,12 @@ def _json(told: dict[str, Any]) -> bytes:
         return orjson.dumps(told, default=lambda value: type(value).__name__)
     except TypeError:  # lone surrogates, integers past 64 bits, keys that are no text
         return json.dumps(told, default=lambda value: type(value).__name__, skipkeys=True).encode()
+
+
+def _ended(text: bytes) -> float:
+    """Unix seconds at which the call of a record was over."""
+    told = json.loads(text)  # not orjson: see _json
+    return float(datetime.fromisoformat(told["began"]).timestamp() + told["seconds"])
 
 
 def _seconds(value: float | None) -> float | None:

@@ -114,6 +114,14 @@ class Telemetry:
         bounded = [self._replicas.label(v) if n == "replica" else v for n, v in named]
         self._meters.add(metric, 1, *bounded)
 
+    def records_shared(self, change: int) -> None:
+        """This process begins (1) or ceases (-1) to reach the store that all share."""
+        self._meters.add(metrics.RECORDS_SHARED, change)
+
+    def records_dropped(self, count: int) -> None:
+        """So many records never got there."""
+        self._meters.add(metrics.RECORDS_DROPPED, count)
+
     def settled(self, call: Call, outcome: Outcome) -> None:
         """The end of a call. A second one, or one without `started`, does nothing."""
         kept = self._open.pop(id(call), None)

@@ -14,6 +14,7 @@
     ├── ClientStalled           499  client_stalled          nobody is there to read it
     ├── ShuttingDown            503  shutting_down           SIGTERM has come
     ├── OutOfDescriptors        503  gateway_overloaded      no connection can be opened
+    ├── RecordsUnavailable      503  records_unavailable     where they are kept does not answer
     └── LLMError                503  replica_unavailable     no replica gave an answer
         ├── LLMTimeoutError     504  timeout
         ├── ReplicaBusy         429  replica_rate_limited
@@ -200,6 +201,20 @@ class OutOfDescriptors(GatewayError):
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(detail=detail, retry_after=1.0)
+
+
+class RecordsUnavailable(GatewayError):
+    """Decision records of other processes cannot be read now; this one has none of that id."""
+
+    status = 503
+    code = "records_unavailable"
+    default_public = (
+        "The Redis that keeps the records of calls does not answer, and this process has none of "
+        "a call with that id; try again soon."
+    )
+
+    def __init__(self, *, detail: str = "") -> None:
+        super().__init__(detail=detail, retry_after=2.0)
 
 
 class LLMError(GatewayError):

@@ -198,12 +198,24 @@ CONFIG_INFO = Metric(
     "Processes that run with this configuration; two lines above 0 mean that they differ.",
     ("sha",),
 )
+RECORDS_SHARED = Metric(
+    "gw_records_redis_up",
+    Kind.GAUGE,
+    "processes",
+    "Processes of the gateway that reach the Redis of records.redis_url; 0 also where none is set.",
+)
+RECORDS_DROPPED = Metric(
+    "gw_records_dropped_total",
+    Kind.COUNTER,
+    "records",
+    "Decision records that did not get into Redis: it was gone or too slow.",
+)
 
 METRICS: tuple[Metric, ...] = (
     *(REQUESTS, DURATION, INFLIGHT, QUEUE_WAIT, QUEUE_DEPTH, SHED, FIRST_TOKEN),
     *(INPUT_TOKENS, OUTPUT_TOKENS, CACHED_TOKENS),
     *(ATTEMPTS, UPSTREAM_UP, REPLICA_STATE, RETRIES, POLICY_DECISIONS, CONFIG_RELOADS, CONFIG_INFO),
-    *(HANDOVERS, HEDGES, RETRIES_DENIED, MALFORMED_EVENTS),
+    *(HANDOVERS, HEDGES, RETRIES_DENIED, MALFORMED_EVENTS, RECORDS_SHARED, RECORDS_DROPPED),
 )
 
 # What a label may hold. Every one of them is bounded: a client cannot add a series.

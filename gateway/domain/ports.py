@@ -66,19 +66,15 @@ class WireResponse(Protocol):
 
     async def read(self, limit: int) -> bytes:
         """The whole body. WireError when it is cut or passes `limit` bytes."""
-        ...
 
     def chunks(self) -> AsyncIterator[bytes]:
         """Bytes as they come. WireError when the connection breaks."""
-        ...
 
     def release(self) -> None:
         """Read to the end: the connection may serve another request."""
-        ...
 
     def close(self) -> None:
         """Drop the connection now; a vLLM then stops generating."""
-        ...
 
 
 class Wire(Protocol):
@@ -90,7 +86,6 @@ class Wire(Protocol):
         """Send and wait for the headers. WireError when that fails, OutOfDescriptors when it is
         this process that cannot. No deadline of its own but for connecting: callers set theirs
         around it."""
-        ...
 
 
 class Providers(Protocol):
@@ -102,7 +97,6 @@ class Providers(Protocol):
         """As Wire.send: the answer in OpenAI's shape, on a stream with its usage at the end and
         `[DONE]` only after a finish_reason that the provider gave. 501 for an endpoint that it
         does not have."""
-        ...
 
 
 class Router(Protocol):
@@ -110,51 +104,41 @@ class Router(Protocol):
 
     def models(self) -> tuple[str, ...]:
         """Names that a client may ask for, aliases included, in the order of the file."""
-        ...
 
     def replicas(self, model: str) -> tuple[Replica, ...]:
         """All replicas of a model, healthy or not; empty when there is no such model."""
-        ...
 
     async def healthy(self, model: str) -> tuple[Replica, ...]:
         """Those in rotation now. ModelNotFound when there is no such model."""
-        ...
 
     async def pick(self, call: Call, model: str, tried: Collection[str]) -> Replica | None:
         """The replica for the next attempt, never one whose id is in `tried`; None when there is
         no other that may be asked. Its `started` must follow without waiting: until then its
         place is nobody's. ModelNotFound when there is no such model (any more)."""
-        ...
 
     def regard(self, replica: Replica) -> Regard:
         """Whether this very replica may be asked now, and what speaks against it."""
-        ...
 
     def watch(self, replica: Replica, down: Callable[[], None]) -> Callable[[], None]:
         """From now on `down` is called when probes find that the replica is down while others of
         its model are not; until the function that this returns is called."""
-        ...
 
     def started(self, call: Call, replica: Replica) -> None:
         """An attempt begins: the replica's load grows by one."""
-        ...
 
     def ended(
         self, call: Call, replica: Replica, fault: Fault | None, *, retry_after: float | None = None
     ) -> None:
         """An attempt is over, exactly once for each `started`: with the fault that the cooldown
         should hear of, or None (a client that left is no fault of the replica)."""
-        ...
 
     async def succeeded(
         self, call: Call, replica: Replica, usage: Usage | None, seconds: float
     ) -> None:
         """An answer is complete: what latency and usage based strategies learn from."""
-        ...
 
     def fallbacks(self, model: str, fault: Fault) -> tuple[Fallback, ...]:
         """Models to try next after this kind of fault, in order."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,15 +185,12 @@ class Prompts(Protocol):
 
     def get(self, name: str) -> Prompt:
         """UnknownPrompt (422) when there is none of that name."""
-        ...
 
     def render(self, name: str, inputs: Mapping[str, Any]) -> Rendered:
         """Bounded in output and time. PromptInputError (422) when inputs do not fit."""
-        ...
 
     def restore(self, text: str) -> str:
         """Undo, in a model's answer, what `render` did to control tokens in data."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,21 +207,17 @@ class Tokens(Protocol):
 
     async def window(self, model: str) -> int:
         """The context window of a model's replicas, in tokens: the smallest of them."""
-        ...
 
     async def ceiling(self, model: str) -> int | None:
         """The largest window of them; None where any of them does not tell its own."""
-        ...
 
     async def count_texts(self, model: str, texts: Sequence[str]) -> list[Counted]:
         """Tokens of each text, without special tokens."""
-        ...
 
     async def count_messages(
         self, model: str, messages: Sequence[Mapping[str, str]], *, continue_final: bool = False
     ) -> Counted:
         """Tokens of the prompt that these messages become under the chat template."""
-        ...
 
 
 class Names(Protocol):
@@ -248,7 +225,6 @@ class Names(Protocol):
 
     async def addresses(self, host: str) -> Sequence[str]:
         """Its IP addresses, within some seconds; none when there are none."""
-        ...
 
 
 class Probe(Protocol):
@@ -257,11 +233,9 @@ class Probe(Protocol):
     @property
     def traceparent(self) -> str | None:
         """The W3C header that the replica should continue; None when there is nothing to."""
-        ...
 
     def end(self, attempt: Attempt) -> None:
         """The result is known. On "ok" the span stays open until the answer has been read."""
-        ...
 
 
 class Telemetry(Protocol):
@@ -269,24 +243,19 @@ class Telemetry(Protocol):
 
     def started(self, call: Call) -> None:
         """A call comes in."""
-        ...
 
     def verdict(self, call: Call, policy: str, decision: str, seconds: float) -> None:
         """A policy has decided, after `seconds`."""
-        ...
 
     def attempt(self, call: Call, replica: Replica, number: int) -> Probe:
         """An attempt begins; `number` counts from 1."""
-        ...
 
     def count(self, metric: Metric, *labels: str) -> None:
         """One more of what a counter counts."""
-        ...
 
     def settled(self, call: Call, outcome: Outcome) -> None:
         """The end of a call: counters, durations, tokens, the log line, every span. Once; a call
         that was never `started` is ignored."""
-        ...
 
 
 Prepare = Callable[[Call], Awaitable[None]]
@@ -300,4 +269,3 @@ class Answers(Protocol):
     ) -> AbstractAsyncContextManager[Reply]:
         """Walk `call` to a replica; `prepare` fills its body once the caller is known. Leaving
         the block settles the call, once, whatever happened."""
-        ...

@@ -21,6 +21,10 @@ from gateway.settings.tree import SECTIONS, Place, Settings, Upstream
 
 GATEWAY_FILE = "gateway.yaml"
 
+# In gateway.yaml these may say os.environ/NAME, as litellm_config.yaml does.
+_SECRETS = {("records", "redis_url")}
+_ENVIRON = "os.environ/"
+
 Values = dict[str, dict[str, Any]]
 
 # Keys that people may look for in gateway.yaml, and where they live.
@@ -65,7 +69,7 @@ def load(
     KeyError for an override that no setting is called like; ConfigError names everything that
     is wrong in any of them."""
     where, found = resolve(paths)
-    file = _gateway_file(where.config_dir, found)
+    file = _gateway_file(where.config_dir, environ, found)
     values, names, wrong = read_environment(environ)
     found += wrong
     variables = Layer(values, {path: Place(name) for path, name in names.items()})
@@ -93,7 +97,7 @@ def _document(path: Path, found: list[Problem]) -> Document | None:
         return None
 
 
-def _gateway_file(config_dir: Path, found: list[Problem]) -> Layer:
+def _gateway_file(config_dir: Path, environ: Mapping[str, str], found: list[Problem]) -> Layer:
     document = _document(config_dir / GATEWAY_FILE, found)
     layer = Layer()
     if document is None or document.data is None:
@@ -112,7 +116,27 @@ def _gateway_file(config_dir: Path, found: list[Problem]) -> Layer:
                 SECTIONS[section].model_fields
             )
             found.append(document.problem((section,), f"{section}: should be keys and values", fix))
+    _borrow(document, layer, environ, found)
     return layer
+
+
+def _borrow(
+    document: Document, layer: Layer, environ: Mapping[str, str], found: list[Problem]
+) -> None:
+    """Secrets that stand in the environment, put into their place."""
+    for section, name in _SECRETS:
+        rows = layer.values.get(section, {})
+        value = rows.get(name)
+        if not isinstance(value, str) or not value.startswith(_ENVIRON):
+            continue
+        variable = value.removeprefix(_ENVIRON)
+        if environ.get(variable, "").strip():
+            rows[name] = environ[variable]
+        else:
+            message = f"{section}.{name}: the environment variable {variable} is not set"
+            fix = f"export {variable}=…, or take the line out"
+            found.append(document.problem((section, name), message, fix))
+            del rows[name]
 
 
 def _section(

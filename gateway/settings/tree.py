@@ -17,6 +17,7 @@ from gateway.settings.attempts import Hedging, Retries, Timeouts
 from gateway.settings.limits import Limits
 from gateway.settings.paths import Paths
 from gateway.settings.policies import PolicyEntry
+from gateway.settings.redis_url import RedisUrl
 from gateway.settings.replicas import Affinity, Health
 from gateway.settings.section import Seconds, Section, Share, Wait, Weight
 from gateway.settings.teams import Team
@@ -161,10 +162,16 @@ class Reload(Section):
 
 
 class Records(Section):
-    """What was decided for each call, in memory, for GET /requests/{id}."""
+    """What was decided for each call, for GET /requests/{id}: in memory, with redis_url for all."""
 
     keep: int = Field(default=10_000, ge=0, le=1_000_000, description="calls, the newest; 0: none")
     max_bytes: int = Field(default=33_554_432, ge=65_536, description="bytes of all of them")
+    redis_url: RedisUrl | None = Field(
+        default=None, description="redis://HOST:6379/0 or os.environ/NAME: workers share them"
+    )
+    redis_ttl_s: float = Field(
+        default=86_400, ge=1, le=31_536_000, description="seconds that one stays in Redis"
+    )
 
 
 class Embedded(Section):
@@ -183,7 +190,7 @@ class Place:
 
 
 class Settings(BaseSettings):
-    """Everything an operator can set. Plain keys are in here only as `upstream.api_key`, hidden."""
+    """Everything an operator can set. `upstream.api_key` and `records.redis_url` are hidden."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 

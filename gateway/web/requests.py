@@ -18,8 +18,9 @@ class RecordNotFound(InvalidRequest):
     status = 404
     code = "record_not_found"
     default_public = (
-        "There is no record of a call with that id. Each process of the gateway keeps the newest "
-        "ones (records.keep) of each team for that team alone; a call shows up once it has ended."
+        "There is no record of a call with that id. The gateway keeps the newest calls "
+        "(records.keep), each for its own team alone, and without records.redis_url each process "
+        "only those that it served; a call shows up once it has ended."
     )
 
 
@@ -32,7 +33,7 @@ def routes(records: Records, identify: Callable[[], Identify]) -> APIRouter:
         headers = request.headers
         key = credential(headers.get("authorization"), headers.get("x-api-key"))
         caller = identify().caller(key)
-        found = records.find(caller.team, request_id)
+        found = await records.look(caller.team, request_id)
         if not found:
             raise RecordNotFound
         body = b'{"object":"list","data":[' + b",".join(found) + b"]}"

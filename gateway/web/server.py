@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import http.client
 import json
 import os
-import resource
 import signal
 import socket
 import sys
@@ -36,14 +34,12 @@ from gateway.web.app import build_app
 from gateway.web.banner import banner
 from gateway.web.closing import Closing, signals
 from gateway.web.connection import connection_class
+from gateway.web.process import allow_descriptors, keep_for_good
 from gateway.web.workers import Workers
 
 _READY_SECONDS = 120.0
 _BACKLOG = 2048
 _FLUSH_SECONDS = 2
-# Hundreds of streams in flight are that many objects, and none of them garbage. Python's own 700
-# would look at them again and again.
-_YOUNG_OBJECTS = 2_000
 
 
 def create_app(
@@ -141,22 +137,6 @@ def serve(settings: Settings, again: Callable[[], Settings] | None = None) -> in
             signal.signal(number, _heard)
         server.run(sockets=[listener])
         return 0 if server.started else 1
-
-
-def allow_descriptors() -> None:
-    """As many open files as the system lets us have. A stream takes two; many shells and service
-    managers begin with 1024, a limit from the days of select(), which nothing here uses."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):  # macOS has a lower limit that it does not tell
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def keep_for_good() -> None:
-    """What has been imported and built by now lives as long as the process. To look for garbage in
-    all of it halts every stream for a quarter of a second, every few seconds under load."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
 
 def _heard(number: int, frame: FrameType | None) -> None:

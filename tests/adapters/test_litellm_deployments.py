@@ -10,9 +10,7 @@ from gateway.adapters.litellm_deployments import (
     Deployments,
     Strategies,
     for_litellm,
-    on_our_wire,
     order_of,
-    provided,
     replica_of,
 )
 
@@ -41,26 +39,6 @@ def test_an_item_becomes_a_replica() -> None:
     assert replica.api_key == "sk-up"
     assert (replica.timeout, replica.stream_timeout, replica.max_parallel) == (30.0, 5.0, 7)
     assert replica.params == {}
-
-
-def test_an_item_of_a_provider_keeps_what_litellm_needs_and_shows_no_key() -> None:
-    given = {
-        "model": "bedrock/claude",
-        "aws_region_name": "eu-1",
-        "aws_secret_access_key": "sk-up",
-        "temperature": 0.5,
-        "rpm": 9,
-        "timeout": 3,
-    }
-    one = {"model_name": "c", "litellm_params": given, "model_info": {"id": "x"}}
-    replica = provided(one, lambda params: len(params))
-    assert (replica.provider, replica.upstream_model, replica.base_url) == ("bedrock", "claude", "")
-    assert set(replica.options) == {*given} - {"rpm", "timeout"}
-    assert (replica.timeout, replica.window) == (3.0, len(given))
-    assert "sk-up" not in repr(replica)
-    told = {**one, "model_info": {"id": "x", "max_input_tokens": 7}}
-    assert provided(told, lambda params: None).window == 7
-    assert not on_our_wire(one)
 
 
 @pytest.mark.parametrize(

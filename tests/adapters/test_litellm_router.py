@@ -35,6 +35,11 @@ def deployment(key: str, model: str = "m", **params: Any) -> dict[str, Any]:
     return {"model_name": model, "litellm_params": given, "model_info": {"id": key}}
 
 
+def provided(key: str, model: str, upstream: str) -> dict[str, Any]:
+    """A deployment that LiteLLM translates for."""
+    return {"model_name": model, "litellm_params": {"model": upstream}, "model_info": {"id": key}}
+
+
 class House:
     """A router on these deployments, and what a test does with it."""
 
@@ -587,3 +592,27 @@ async def test_a_fallback_may_be_one_replica() -> None:
     house.router.ended(a_call(), house.replica("b2", "n"), Fault.CONNECT)
     assert await house.pick(model="b2") is None
     assert house.router.replicas("b2") == (), "clients ask for models, not for replicas"
+
+
+async def test_no_provider_is_looked_up_or_logged_in_to_when_a_file_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def asked(*_: object, **__: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("socket.getaddrinfo", asked)
+    # Left to itself, LiteLLM asks for the first two's windows and refuses the third's name.
+    names = ("huggingface/org/m", "ollama_chat/m", "ragflow/m", "anthropic/claude-sonnet-4-5")
+    house = House(*(provided(name, "m", name) for name in names))
+    told = [one.provider for one in house.router.every()]
+    assert told == [name.split("/")[0] for name in names]
+    assert await house.rotation() == {*names}
+
+
+async def test_cost_based_routing_knows_the_prices_of_providers() -> None:
+    house = House(
+        provided("dear", "m", "anthropic/claude-sonnet-4-5"),
+        provided("cheap", "m", "anthropic/claude-haiku-4-5"),
+        routing_strategy="cost-based-routing",
+    )
+    assert await house.picks(10) == {"cheap": 10}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.adapters.litellm_sdk import exceptions, litellm, window_of
+from gateway.adapters.litellm_sdk import exceptions, facts_of, litellm
 
 
 async def test_an_error_prints_no_advice(capsys: pytest.CaptureFixture[str]) -> None:
@@ -14,18 +14,18 @@ async def test_an_error_prints_no_advice(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize("model", ["anthropic/claude-sonnet-4-5", "gemini/gemini-2.5-pro"])
-def test_windows_come_from_its_list(model: str) -> None:
-    window = window_of({"model": model})
-    assert window is not None
-    assert window >= 100_000
+def test_windows_and_prices_come_from_its_list(model: str) -> None:
+    facts = facts_of({"model": model})
+    assert facts["max_input_tokens"] >= 100_000
+    assert facts["input_cost_per_token"] > 0
 
 
 @pytest.mark.parametrize("model", ["huggingface/a/b", "ollama_chat/c", "groq/claude-sonnet-4-5"])
-def test_windows_that_it_does_not_list_are_unknown_and_nobody_is_asked(
+def test_models_that_it_does_not_list_are_unknown_and_nobody_is_asked(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def asked(*_: object, **__: object) -> None:
         raise AssertionError("the network was asked")
 
     monkeypatch.setattr("socket.getaddrinfo", asked)
-    assert window_of({"model": model}) is None
+    assert facts_of({"model": model}) == {}

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.adapters.records import Records, document
 from gateway.domain.call import Attempt, Call, Caller, Outcome, OutcomeKind, PromptRef, Usage
+from gateway.domain.errors import RecordsUnavailable
 from gateway.domain.record import MOST_NOTES, Record
 from gateway.domain.retry import Fault
 from gateway.testing.fakes import FakeClock, a_call
@@ -161,3 +162,46 @@ def test_a_fact_that_is_no_json_does_not_lose_the_record(fact: object) -> None:
     records = Records(10, PLENTY)
     records.keep(call, DONE)
     assert json.loads(records.find("ide", "r-1")[0])["decisions"][0]["kind"] == "odd"
+
+
+class FakeShared:
+    """What other processes share; `available` False: it is gone."""
+
+    def __init__(self) -> None:
+        self.available = True
+        self.texts: list[tuple[str, str, bytes]] = []
+
+    def put(self, team: str, request_id: str, text: bytes) -> None:
+        self.texts.append((team, request_id, text))
+
+    async def find(self, team: str, request_id: str) -> list[bytes]:
+        if not self.available:
+            raise RecordsUnavailable
+        return [text for *key, text in reversed(self.texts) if key == [team, request_id]]
+
+
+async def test_shared_ones_and_those_here_are_told_together_once_each_newest_first() -> None:
+    shared = FakeShared()
+    here = Records(10, PLENTY, shared)
+    here.keep(of(model="\ud800"), DONE)
+    shared.texts.append(shared.texts[0])
+    # The last to begin ended first; both in 1970.
+    for model, began, seconds in (("a", 10.0, 100.0), ("b", 50.0, 1.0)):
+        text = json.dumps(document(of(model=model), Outcome(seconds=seconds), None, began))
+        shared.put("ide", "r-1", text.encode())
+    told = [json.loads(text)["model"] for text in await here.look("ide", "r-1")]
+    assert told == ["\ud800", "a", "b"]
+    assert await here.look("batch", "r-1") == []
+    assert here.place == "redis"
+
+
+async def test_where_the_shared_ones_are_gone_those_here_are_told_and_else_the_trouble() -> None:
+    shared = FakeShared()
+    records = Records(10, PLENTY, shared)
+    records.keep(of(), DONE)
+    shared.available = False
+    assert await records.look("ide", "r-1") == records.find("ide", "r-1")
+    with pytest.raises(RecordsUnavailable):
+        await records.look("batch", "r-1")
+    assert records.place == "redis unavailable"
+    assert Records(10, PLENTY).place == "memory"

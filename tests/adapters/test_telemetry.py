@@ -135,6 +135,8 @@ def test_a_completed_call_is_counted_to_the_token() -> None:
         "gw_upstream_attempts_total{outcome=ok,replica=b}": 1,
         "gw_retries_total{reason=connect_error}": 1,
         "gw_policy_decisions_total{decision=allow,policy=allowlist}": 1,
+        "gw_records_redis_up{}": 0,
+        "gw_records_dropped_total{}": 0,
     }
 
 
@@ -331,3 +333,14 @@ def test_a_settled_call_is_handed_on_with_its_trace() -> None:
     telemetry.started(call)
     telemetry.settled(call, COMPLETED)
     assert kept == [(call, COMPLETED, TRACE)]
+
+
+def test_who_reaches_the_shared_records_and_what_was_lost_is_counted() -> None:
+    telemetry = untraced()
+    telemetry.records_shared(1)
+    telemetry.records_dropped(3)
+    telemetry.records_dropped(2)
+    found = samples(telemetry)
+    assert (found["gw_records_redis_up{}"], found["gw_records_dropped_total{}"]) == (1, 5)
+    telemetry.records_shared(-1)
+    assert samples(telemetry)["gw_records_redis_up{}"] == 0

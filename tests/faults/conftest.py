@@ -10,7 +10,9 @@ from gateway.testing.mock_vllm import MockVLLM
 from tests.faults.fleet import PATIENCE, Faulty
 
 
-@pytest.fixture(scope="session")
+# Of a module, not of the session: a gateway in a thread of this process draws random numbers, and
+# Hypothesis, in other modules, minds.
+@pytest.fixture(scope="module")
 def _mocks() -> Iterator[dict[str, MockVLLM]]:
     mocks = {name: MockVLLM.start(model="*") for name in "abcs"}
     yield mocks
@@ -18,13 +20,13 @@ def _mocks() -> Iterator[dict[str, MockVLLM]]:
         mock.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _patient(_mocks: dict[str, MockVLLM]) -> Iterator[Faulty]:
     with Faulty(_mocks, 30.0) as fleet:
         yield fleet
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _impatient(_mocks: dict[str, MockVLLM]) -> Iterator[Faulty]:
     with Faulty(_mocks, PATIENCE) as fleet:
         yield fleet

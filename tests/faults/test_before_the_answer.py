@@ -222,7 +222,7 @@ def test_a_replica_at_its_limit_sends_the_call_elsewhere_and_its_wish_to_the_cli
         (Behaviour(status=501), 400, "unsupported_by_model"),
         (
             Behaviour(status=400, body='{"error": {"message": "maximum context length is 9"}}'),
-            400,
+            413,
             "context_length_exceeded",
         ),
     ],

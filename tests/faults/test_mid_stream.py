@@ -42,6 +42,9 @@ def cases() -> Iterator[Case]:
         yield Case(
             f"a stream {what}, two of three", "three", True, two, Told({"a": 1, "b": 1, "c": 1})
         )
+        if what == "breaks its framing":
+            # What comes in one read with the headers has not begun; the next test has that.
+            continue
         told = Told({"a": 2, "b": 2}, most=7, **TRUNCATED)
         yield Case(f"each stream {what} of both", "two", True, two, told)
         four = Told({"a": 4}, most=7, **TRUNCATED)
@@ -52,6 +55,14 @@ def cases() -> Iterator[Case]:
 @pytest.mark.parametrize("case", list(cases()), ids=str)
 def test_a_stream_that_breaks_is_made_whole_or_ends_honestly(faulty: Faulty, case: Case) -> None:
     faulty.play(case)
+
+
+def test_where_all_break_their_framing_at_once_nothing_was_begun(faulty: Faulty) -> None:
+    both: dict[str, Plan] = dict.fromkeys("ab", (cut("breaks its framing", 0),))
+    told = Told({"a": 2, "b": 2}, status=503, code="replica_unavailable", outcome="failed")
+    faulty.play(Case("breaks its framing", "two", True, both, told))
+    spare = Told({"a": 2, "b": 2, "s": 1})
+    faulty.play(Case("breaks its framing", "two-f", True, both, spare))
 
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)

@@ -21,7 +21,8 @@ ANSWER = "".join(DELTAS)
 # The role, six deltas, the finish, the usage.
 EVENTS = len(DELTAS) + 3
 QUICK = Settings(
-    retries={"backoff_s": (0.01,)},  # type: ignore[arg-type]
+    # So many faults in so little time are a fleet in trouble, whose retries are bounded.
+    retries={"backoff_s": (0.01,), "floor": 1000},  # type: ignore[arg-type]
     timeouts={"first_token_s": 2, "idle_s": 0.25},  # type: ignore[arg-type]
 )
 CUTS = ("reset_after", "close_after", "stall_after", "error_after", "garbage_after")

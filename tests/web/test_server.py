@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import resource
 import signal
@@ -20,7 +19,7 @@ import pytest
 from gateway.domain.document import ConfigError
 from gateway.settings import Settings
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
-from gateway.web.server import keep_for_good, own_version, serve
+from gateway.web.server import own_version, serve
 
 ASKED = {"model": "mock", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -176,17 +175,6 @@ def test_a_low_limit_of_open_files_is_raised_as_far_as_it_may_be(
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     (row,) = [line.split() for line in limits.splitlines() if line.startswith("Max open files")]
     assert row[3:5] == [str(hard)] * 2
-
-
-def test_what_is_built_by_the_start_is_not_looked_through_for_garbage_while_it_serves() -> None:
-    before = gc.get_freeze_count(), gc.get_threshold()
-    try:
-        keep_for_good()
-        assert gc.get_freeze_count() > before[0] + 10_000
-        assert gc.get_threshold() == (2000, *before[1][1:])
-    finally:
-        gc.unfreeze()
-        gc.set_threshold(*before[1])
 
 
 def test_a_port_in_use_is_one_problem_and_nothing_is_started() -> None:
