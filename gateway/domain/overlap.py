@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -60,8 +61,11 @@ def _overlap(new: Rows, old: Rows, before: Rows) -> int:
     """
     start, above, own = _filled(new), _filled(before[-2 * len(new) - _NEAR :]), _filled(old)
     heads, tops, owns = ([row for _, row in rows] for rows in (start, above, own))
+    said, had = Counter(heads), Counter(owns)
     for size in islice(_borders(heads, tops[-len(heads) :]), _MOST_BORDERS):
         same = heads[:size] == owns[:size]
+        if all(said[row] <= had[row] for row in heads[:size]):
+            continue  # the selection's own lines, in another place
         if not same or heads[size : 2 * size] == owns[:size]:
             end = start[size][0] if size < len(start) else len(new)
             blank_below = bool(before) and not before[-1].strip()
