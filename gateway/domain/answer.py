@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.domain import encoding, placeholder, search_replace
+from gateway.domain import encoding, entities, placeholder, search_replace
 from gateway.domain.envelope import Answer, Letter, Protocol, bare, open_letter
 from gateway.domain.original import Original
 from gateway.domain.splice import Spliced, rejoin, rows_of, splice
@@ -109,6 +109,9 @@ def _warnings(letter: Letter, spliced: Spliced, original: Original) -> list[Rema
             "The answer is indented otherwise than the selected lines; look whether that is right."
         )
         found.append(Remark("indent", text))
+    if entities.new_ones(spliced.text, original.selected, original.language):
+        text = "The answer has HTML entities; look whether they are wanted in the file."
+        found.append(Remark("entities", text))
     if spliced.repeated:
         text = f"The answer says {spliced.repeated!r} again, which stands near the selection."
         found.append(Remark("repeated_context", text))
@@ -136,6 +139,9 @@ def _problem(spliced: Spliced, original: Original, tag: str) -> tuple[str, str] 
     left_out = placeholder.find(spliced.text, original.selected)
     if left_out:
         return "placeholder", f"it leaves out code, with {left_out!r} in its place"
+    row = entities.escaped(spliced.text, original.selected)
+    if row:
+        return "entities", f"it has HTML entities where the file has none, as in {row!r}"
     left = _leftover(spliced.text, original, tag)
     if left:
         return "leftover", f"{left!r} is left in it, so that its borders are not clear"

@@ -139,6 +139,18 @@ def test_a_true_text_bent_and_wrapped_comes_back_or_is_refused_or_warned_of(bend
     assert resolved > 0.85 * len(PAIRS)
 
 
+def test_an_entity_escaped_answer_is_refused_or_warned_of() -> None:
+    draw = random.Random(6)
+    refused = 0
+    for pair in PAIRS:
+        if html.escape(pair.new) == pair.new or "&" in pair.new.replace("&lt;x&gt;", ""):
+            continue
+        found = answered(pair, "entity-escaped", draw.choice(sorted(WRAPS)), draw)
+        refused += found.status == "unresolved"
+        assert found.status == "unresolved" or found.warnings, (pair.file.path, found)
+    assert refused > 150
+
+
 @pytest.mark.parametrize("bend", ["with a placeholder", "cut in the middle"])
 def test_an_answer_with_code_left_out_is_never_applied(bend: str) -> None:
     draw = random.Random(bend)
