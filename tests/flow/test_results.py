@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -309,3 +310,25 @@ def test_the_report_tells_each_part_its_lines_and_why_it_was_cut() -> None:
         "end": {"line": 5, "character": 0},
     }
     assert {item["state"] for item in report["items"]} <= {"included", "trimmed", "dropped"}
+
+
+# ---- Formats -------------------------------------------------------------------------------------
+
+
+def test_only_the_formats_that_were_asked_for_come() -> None:
+    for name, formats in (("diff", {"diff"}), ("edits", {"edits"}), ("text", {"text"})):
+        result = rewrite(NEW, replace(a_task(), formats=frozenset(formats)))  # type: ignore[arg-type]
+        assert {"diff", "edits", "text"} & result.keys() == {name}
+        assert result["hunks"]
+
+
+def test_the_words_of_an_answer_that_was_not_applied_always_come() -> None:
+    task = replace(a_task(), formats=frozenset(("diff",)))
+    assert rewrite("", task, stop=None)["text"] == ""
+    assert rewrite("def", task, finish="length")["text"] == "def"
+
+
+def test_an_edit_touches_only_what_changed() -> None:
+    (edit,) = rewrite(NEW)["edits"]
+    assert edit["range"]["start"] == {"line": 4, "character": 0}
+    assert edit["new_text"] == NEW.split("\n")[1] + "\n"
