@@ -51,11 +51,12 @@ def splice(text: str, original: Original) -> Spliced:
     if edges != blank_edges:
         adjusted.append("edge_blank_lines")
     new = edges[0] + rebased.lines + edges[1]
-    kept = _with_trailing_spaces(new, old)
+    shared = _shared(old, new)
+    kept = _with_trailing_spaces(new, old, shared)
     if kept != new:
         adjusted.append("trailing_spaces")
     doubts = ("indent",) if rebased.doubtful else ()
-    fitted = _with_ends(kept, old, ends, original)
+    fitted = _with_ends(kept, shared, ends, original)
     return Spliced(fitted, tuple(adjusted), doubts, trimmed.repeated)
 
 
@@ -63,7 +64,10 @@ def rejoin(rows: list[str], original: Original) -> str:
     """`rows`, lines without ends, as text in the place of the selection: each that did not change
     with its own bytes."""
     old, ends = _contents(original.selected)
-    return _with_ends(_with_trailing_spaces(rows, old), old, ends, original) if rows else ""
+    if not rows:
+        return ""
+    shared = _shared(old, rows)
+    return _with_ends(_with_trailing_spaces(rows, old, shared), shared, ends, original)
 
 
 def rows_of(text: str) -> list[str]:
@@ -96,23 +100,25 @@ def _core(rows: list[str]) -> list[str]:
     return rows[len(above) : len(rows) - len(below)]
 
 
-def _with_trailing_spaces(new: list[str], old: list[str]) -> list[str]:
+def _with_trailing_spaces(new: list[str], old: list[str], shared: list[lines.Run]) -> list[str]:
     """`new` with the spaces at line ends that `old` has, unless they are all that changed."""
     kept = list(new)
-    for run in _shared(old, new):
+    for run in shared:
         kept[run.new : run.new + run.size] = old[run.old : run.old + run.size]
     return new if kept == old else kept
 
 
 def _shared(old: list[str], new: list[str]) -> list[lines.Run]:
+    """The runs of lines that are equal but for spaces at their ends."""
     return lines.runs([row.rstrip() for row in old], [row.rstrip() for row in new])
 
 
-def _with_ends(new: list[str], old: list[str], ends: list[str], original: Original) -> str:
-    """The lines of `new` joined, each with the end of its line in `old` or of its neighbour."""
+def _with_ends(new: list[str], shared: list[lines.Run], ends: list[str], original: Original) -> str:
+    """The lines of `new` joined, each with the end of the old line that it is or replaces, or of
+    its neighbour."""
     given: list[str | None] = [None] * len(new)
     at = new_at = 0
-    for run in [*_shared(old, new), lines.Run(len(old), len(new), 0)]:
+    for run in [*shared, lines.Run(len(ends), len(new), 0)]:
         replaced = range(min(run.old - at, run.new - new_at))
         pairs = [(at + step, new_at + step) for step in replaced]
         pairs += [(run.old + step, run.new + step) for step in range(run.size)]

@@ -26,7 +26,7 @@ from gateway.flow.unmarking import Unmarking
 Made = TypeVar("Made")
 Action = Literal["explain", "rewrite"]
 Event = tuple[Literal["context", "delta", "hunk", "repair", "result"], dict[str, Any]]
-_LARGE = 100_000  # bytes of a file that is too much work for the event loop
+_LARGE = 32_000  # bytes of a file that is too much work for the event loop
 
 
 class UnfitPrompt(InvalidRequest):
