@@ -63,3 +63,9 @@ def test_a_whole_file_is_cut_down_to_the_selection() -> None:
     found = trim([*BEFORE, *NEW, *AFTER], OLD, BEFORE, AFTER)
     assert [row for row in found.rows or [] if row] == NEW
     assert found.repeated == ""
+
+
+def test_a_line_of_the_selection_that_only_moved_is_not_repeated_context() -> None:
+    old, swapped = ["def f():", "    raise error"], ["    raise error", "def f():"]
+    above, below = ["def e():", "    raise error"], ["def g():", "    pass"]
+    assert trim([*swapped, *below], old, above, below).rows == swapped
