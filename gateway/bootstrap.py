@@ -14,6 +14,7 @@ from gateway.adapters import litellm_config
 from gateway.adapters.discovery import Discovery, Server
 from gateway.adapters.health import Health
 from gateway.adapters.prompts import PromptFiles
+from gateway.adapters.python_syntax import PythonSyntax
 from gateway.adapters.record_queue import Told, shared_records
 from gateway.adapters.records import Records
 from gateway.adapters.replica_states import ReplicaStates
@@ -27,7 +28,7 @@ from gateway.domain.retry import RetryRule
 from gateway.domain.retry_budget import RetryBudget
 from gateway.domain.screening import DENIED, Screen
 from gateway.flow.admission import Admission
-from gateway.flow.assist import Assist, AssistLimits
+from gateway.flow.assist import Assist, AssistLimits, Extras
 from gateway.flow.attempt import Attempts
 from gateway.flow.context import ContextBuilder
 from gateway.flow.engine import Engine
@@ -191,9 +192,11 @@ class Gateway:
             explain_tokens=settings.assist.explain_max_tokens,
             rewrite_tokens=settings.assist.rewrite_max_tokens,
         )
-        models = self.router.models
         assist = Assist(
-            answers, plan.prompts, builder, models=models, limits=limits, shadows=self.shadows
+            *(answers, plan.prompts, builder),
+            models=self.router.models,
+            limits=limits,
+            extras=Extras(self.shadows, PythonSyntax()),
         )
         streams = streams_of(settings)
         return House(plan, timeouts, streams, identify, intake, answers, assist, tokens)

@@ -84,7 +84,7 @@ def tags_shown(prompts: PromptFiles, name: str, rendered: Rendered) -> Counter[s
 
 
 def test_explain_and_rewrite_are_shipped() -> None:
-    assert PROMPTS.names() == ("code/explain", "code/rewrite")
+    assert PROMPTS.names() == ("code/explain", "code/rewrite", "code/rewrite-edits")
 
 
 def test_the_example_for_authors_works_and_names_every_filter(tmp_path: Path) -> None:

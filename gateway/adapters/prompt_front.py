@@ -90,13 +90,16 @@ class InputSpec(_Part):
 
 
 class Output(_Part):
-    """How the answer comes: the whole text, or what stands between <tag> and </tag>."""
+    """How the answer comes: the whole text, or what stands between <tag> and </tag>: the new text
+    (`tagged`), or SEARCH/REPLACE blocks that change it (`edits`)."""
 
     kind: Literal["text", "rewrite", "review", "json"] = Field(
         default="text", description="What the gateway makes of the answer."
     )
-    protocol: Literal["plain", "tagged", "json"] = Field(
-        default="plain", description="plain: all of it; tagged: what the tag holds; json: `schema`."
+    protocol: Literal["plain", "tagged", "edits", "json"] = Field(
+        default="plain",
+        description="plain: all of it; tagged: what the tag holds; edits: SEARCH/REPLACE blocks in "
+        "the tag; json: `schema`.",
     )
     tag: Annotated[str, Field(pattern=_TAG_PATTERN)] | None = None
     prefill: bool = Field(
@@ -110,8 +113,10 @@ class Output(_Part):
     def _tag_and_protocol_agree(self) -> Output:
         if (self.protocol == "json") != (self.answer_schema is not None):
             raise ValueError("'protocol: json' and 'schema' go together")
-        if (self.protocol == "tagged") != (self.tag is not None):
-            raise ValueError("'protocol: tagged' and 'tag' go together")
+        if (self.protocol in ("tagged", "edits")) != (self.tag is not None):
+            raise ValueError("'protocol: tagged' or 'edits' and 'tag' go together")
+        if self.protocol == "edits" and self.kind != "rewrite":
+            raise ValueError("'protocol: edits' needs 'kind: rewrite'")
         if self.prefill and self.tag is None:
             raise ValueError("'prefill: true' needs 'protocol: tagged' and a 'tag'")
         return self

@@ -108,6 +108,7 @@ def _rendered(loaded: Loaded, sheet: Sheet) -> Rendered:
         messages=tuple(messages),
         params=fields,
         tag=tag,
+        edits=loaded.front.output.protocol == "edits",
         suffix=suffix,
         stop=tuple(stop),
         prefill=f"<{tag}>\n" if tag and output.prefill else None,

@@ -81,7 +81,7 @@ def _of(bundle: Bundle, loaded: Loaded, trial: Trial) -> Iterator[str]:
         yield from _of_prefix(bundle, loaded, trial, rendered)
     if trial.reply is not None and trial.expect is not None:
         reply = control_tokens.restore(trial.reply)
-        if loaded.front.output.protocol == "tagged":
+        if loaded.front.output.protocol in ("tagged", "edits"):
             yield from _of_tagged(reply, loaded, trial, rendered)
         else:
             yield from _of_text(reply, loaded, trial.expect)
@@ -126,7 +126,7 @@ def _of_text(reply: str, loaded: Loaded, expected: AnswerExpected) -> Iterator[s
     """A plain answer is its text; a structured one is JSON."""
     told = expected.model_fields_set - {"contains", "text", "valid"}
     if told:
-        yield f"{', '.join(sorted(told))}: only an answer with 'protocol: tagged' has that"
+        yield f"{', '.join(sorted(told))}: only an answer in a tag has that"
     if expected.text not in (None, reply.strip()):
         yield f"the text is {reply.strip()!r}, not {expected.text!r}"
     yield from (f"the answer lacks {part!r}" for part in expected.contains if part not in reply)
@@ -155,7 +155,7 @@ def _unfit(reply: str, schema: Mapping[str, Any]) -> str:
 def _of_tagged(reply: str, loaded: Loaded, trial: Trial, rendered: Rendered) -> Iterator[str]:
     file = _selected_file(loaded, trial.inputs)
     if file is None or rendered.tag is None:
-        yield "a 'reply' to a tagged prompt needs an input code[…,selected,…]"
+        yield "a 'reply' needs an input code[…,selected,…] and a 'tag'"
         return
     original = Original(
         selected=file["selected"],
@@ -166,7 +166,8 @@ def _of_tagged(reply: str, loaded: Loaded, trial: Trial, rendered: Rendered) -> 
     # A server cuts the closing tag off, because it is a stop word, and says so.
     closed = f"</{rendered.tag}" in reply
     answer = Answer(reply, "stop", None if closed else f"</{rendered.tag}>")
-    protocol = Protocol(rendered.tag, rendered.prefill or "", (f"selected{rendered.suffix}",))
+    echoes = (f"selected{rendered.suffix}",)
+    protocol = Protocol(rendered.tag, rendered.prefill or "", echoes, rendered.edits)
     resolution = resolve(answer, original, protocol)
     assert trial.expect is not None
     yield from _of_resolution(resolution, trial.expect)

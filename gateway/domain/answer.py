@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.domain import encoding, placeholder
-from gateway.domain.envelope import Answer, Letter, Protocol, open_letter
+from gateway.domain import encoding, entities, placeholder, search_replace
+from gateway.domain.envelope import Answer, Letter, Protocol, bare, open_letter
 from gateway.domain.original import Original
-from gateway.domain.splice import Spliced, splice
+from gateway.domain.splice import Spliced, rejoin, rows_of, splice
 
 __all__ = ["Answer", "Original", "Protocol", "Remark", "Resolution", "resolve"]
 
@@ -49,6 +49,8 @@ def resolve(answer: Answer, original: Original, protocol: Protocol | None = None
         why = "The model reached its limit of output tokens before the end of the text."
         return Resolution("truncated", answer.text, warnings=(Remark("truncated", why),))
     protocol = protocol or Protocol()
+    if protocol.edits:
+        return _edited(answer, original, protocol)
     letter = open_letter(answer, protocol, original)
     if letter.found == "nothing":
         return _unresolved(answer, "no_text", letter.why)
@@ -62,6 +64,33 @@ def resolve(answer: Answer, original: Original, protocol: Protocol | None = None
         spliced.text,
         adjusted=letter.adjusted + spliced.adjusted,
         notes=letter.notes,
+        warnings=tuple(_warnings(letter, spliced, original)),
+    )
+
+
+def _edited(answer: Answer, original: Original, protocol: Protocol) -> Resolution:
+    """The same for SEARCH/REPLACE blocks: all of them, or none."""
+    text, adjusted = bare(answer.text, protocol, original.selected)
+    if text is None or answer.finish_reason != "stop":
+        return _unresolved(answer, "no_text", "the answer ends before the end of its edits")
+    try:
+        blocks, notes = search_replace.read(text)
+        if not blocks and notes:
+            return _unresolved(answer, "no_text", "the answer has no SEARCH/REPLACE block")
+        made = search_replace.make(blocks, rows_of(original.selected), original.first_line)
+    except search_replace.Unmatched as unmatched:
+        return _unresolved(answer, "unmatched_edit", str(unmatched))
+    spliced = Spliced(rejoin(made.rows, original), made.adjusted)
+    problem = _problem(spliced, original, protocol.tag)
+    if problem:
+        return _unresolved(answer, *problem)
+    changed = spliced.text != original.selected
+    letter = Letter(spliced.text, "tag", certain=True)
+    return Resolution(
+        "changed" if changed else "no_change",
+        spliced.text,
+        adjusted=adjusted + spliced.adjusted,
+        notes=notes,
         warnings=tuple(_warnings(letter, spliced, original)),
     )
 
@@ -80,6 +109,12 @@ def _warnings(letter: Letter, spliced: Spliced, original: Original) -> list[Rema
             "The answer is indented otherwise than the selected lines; look whether that is right."
         )
         found.append(Remark("indent", text))
+    if entities.new_ones(spliced.text, original.selected, original.language):
+        text = "The answer has HTML entities; look whether they are wanted in the file."
+        found.append(Remark("entities", text))
+    if spliced.repeated:
+        text = f"The answer says {spliced.repeated!r} again, which stands near the selection."
+        found.append(Remark("repeated_context", text))
     if spliced.text != original.selected and _same_but_spaces(spliced.text, original.selected):
         text = "Only spaces at line ends differ."
         found.append(Remark("only_trailing_spaces", text))
@@ -104,6 +139,9 @@ def _problem(spliced: Spliced, original: Original, tag: str) -> tuple[str, str] 
     left_out = placeholder.find(spliced.text, original.selected)
     if left_out:
         return "placeholder", f"it leaves out code, with {left_out!r} in its place"
+    row = entities.escaped(spliced.text, original.selected)
+    if row:
+        return "entities", f"it has HTML entities where the file has none, as in {row!r}"
     left = _leftover(spliced.text, original, tag)
     if left:
         return "leftover", f"{left!r} is left in it, so that its borders are not clear"

@@ -27,12 +27,14 @@ class Protocol:
     """How the prompt asked for the text.
 
     `tag` goes around it; `prefill` is the start of the answer that we gave the model (some servers
-    repeat it); `echoes` are the tags that the prompt put around the selection.
+    repeat it); `echoes` are the tags that the prompt put around the selection. `edits` is True
+    where SEARCH/REPLACE blocks were asked for instead of the whole text.
     """
 
     tag: str = "rewritten"
     prefill: str = ""
     echoes: tuple[str, ...] = ("selected", "selection")
+    edits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def open_letter(answer: Answer, protocol: Protocol, original: Original) -> Lette
     answer, if it reads like `original` rather than like prose.
     """
     selected, language = original.selected, original.language
-    text, adjusted = _bare(answer.text, protocol, selected)
+    text, adjusted = bare(answer.text, protocol, selected)
     if text is None:
         return _nothing("the answer ends inside its thinking")
     stopped = answer.finish_reason == "stop"
@@ -98,7 +100,7 @@ _THINKING = re.compile(r"\s*<(think|thinking|reasoning)>(.*?)(?:(?P<end></\1>)|\
 _THOUGHT = re.compile(r"</(?:think|thinking|reasoning)>", re.I)
 
 
-def _bare(text: str, protocol: Protocol, original: str) -> tuple[str | None, tuple[str, ...]]:
+def bare(text: str, protocol: Protocol, original: str) -> tuple[str | None, tuple[str, ...]]:
     """`text` without an echoed prefill and leading thinking; None when the thinking never ends."""
     adjusted: list[str] = []
     prefill = protocol.prefill.strip()

@@ -68,28 +68,53 @@ def rebase(answer: list[str], original: list[str]) -> Rebased:
     home = common(original)
     answer, retabbed = _retabbed(answer, original)
     done = ("indent_style",) if retabbed else ()
+    base = common(answer)
+    shifted = [home + line[len(base) :] if line.strip() else line for line in answer]
+    if base != home and _fits(shifted, original) and _stripped(answer) != _stripped(original):
+        return Rebased(shifted, (*done, "indent_shift"))
     if _first_line_slipped(answer, original, home):
         first = next(index for index, line in enumerate(answer) if line.strip())
         lines = [*answer[:first], home + answer[first], *answer[first + 1 :]]
         return Rebased(lines, (*done, "first_line"))
-    base = common(answer)
-    if base == home or not _stripped(answer) or not _stripped(original):
+    if base == home:
+        return Rebased(answer, done, doubtful=_moved(answer, original))
+    if not _stripped(answer) or not _stripped(original):
         return Rebased(answer, done)
-    shifted = [home + line[len(base) :] if line.strip() else line for line in answer]
-    if _is_slip(answer, shifted, original, base):
-        return Rebased(shifted, (*done, "indent_shift"))
-    return Rebased(answer, done, doubtful=_stripped(answer) != _stripped(original))
+    first_line = next(line for line in answer if line.strip())
+    if not leading(first_line) and not _OUTDENTED.match(first_line):
+        # A block that starts at column 0 where every line was indented.
+        strange = bool(_shared(shifted, original)) and not _fits(shifted, original)
+        return Rebased(shifted, (*done, "indent_shift"), doubtful=strange)
+    same = [line.strip() for line in answer] == [line.strip() for line in original]
+    return Rebased(answer, done, doubtful=not same)
 
 
-def _is_slip(answer: list[str], shifted: list[str], original: list[str], base: str) -> bool:
-    first = next(line for line in answer if line.strip())
-    if not leading(first) and not _OUTDENTED.match(first):
-        return True  # a block that starts at column 0 where every line was indented
-    if _stripped(answer) == _stripped(original):
-        return False  # nothing but the indentation changed: that was the wish
-    old, new = _once(original), _once(shifted)
-    shared = old.keys() & new.keys() - {""}
-    return bool(shared) and all(old[text] == new[text] for text in shared)
+def _shared(answer: list[str], original: list[str]) -> list[tuple[str, str]]:
+    """(here, there) for each line that occurs once in both, spaces around it aside."""
+    old, new = _once(original), _once(answer)
+    return [(new[text], old[text]) for text in old.keys() & new.keys() - {""}]
+
+
+def _fits(answer: list[str], original: list[str]) -> bool:
+    """Whether there are such lines, and all stand as they did."""
+    shared = _shared(answer, original)
+    return bool(shared) and all(here == there for here, there in shared)
+
+
+def _moved(answer: list[str], original: list[str]) -> bool:
+    """Whether all lines that both have moved sideways by one step, or the first to column 0, and
+    no new line around them says why: a sign that the model lost the place."""
+    filled, own = ([line for line in side if line.strip()] for side in (answer, original))
+    if not filled or not own or _stripped(answer) == _stripped(original):
+        return False
+    if leading(own[0]) and not leading(filled[0]) and len(filled) > 1:
+        return True
+    pairs = _shared(answer, original)
+    shifts = {len(leading(here)) - len(leading(there)) for here, there in pairs}
+    if len(shifts) != 1 or shifts == {0}:
+        return False
+    wraps = filled[0].strip() not in _stripped(original) and _OPENS_A_BLOCK.search(filled[0])
+    return not wraps
 
 
 def _first_line_slipped(answer: list[str], original: list[str], home: str) -> bool:

@@ -49,6 +49,7 @@ class Rendered:
     what this rendering put behind the name of each of the prompt's tags, `tag` included, because
     data has such tags too: nearly always nothing. `stop` ends the answer; `prefill` is how it
     begins, to be sent as a last assistant message that the model continues: not among `messages`.
+    `edits` where the tag holds SEARCH/REPLACE blocks instead of the whole text.
     """
 
     ref: PromptRef
@@ -58,3 +59,4 @@ class Rendered:
     suffix: str = ""
     stop: tuple[str, ...] = ()
     prefill: str | None = None
+    edits: bool = False

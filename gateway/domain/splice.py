@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 
-from gateway.domain import indent, lines
+from gateway.domain import indent, lines, overlap
 from gateway.domain.original import Original
 
 
 @dataclass(frozen=True, slots=True)
 class Spliced:
-    """The new text of the range, byte for byte; what was adjusted, what is doubtful, or why not."""
+    """The new text of the range, byte for byte; what was adjusted, what is doubtful, or why not.
+
+    `repeated` is a line of the context that the text says again.
+    """
 
     text: str
     adjusted: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    repeated: str = ""
     why: str = ""
 
 
@@ -35,7 +37,9 @@ def splice(text: str, original: Original) -> Spliced:
         return Spliced("")
     blank_edges = _edges(new)
     new = _core(new)
-    cut = _without_context(new, old, original)
+    around = (_contents(side)[0] for side in (original.before, original.after))
+    trimmed = overlap.trim(new, old, *around)
+    cut = trimmed.rows
     if cut is None:
         return Spliced(text, why="the answer repeats only the text around the selection")
     if cut != new:
@@ -47,11 +51,28 @@ def splice(text: str, original: Original) -> Spliced:
     if edges != blank_edges:
         adjusted.append("edge_blank_lines")
     new = edges[0] + rebased.lines + edges[1]
-    kept = _with_trailing_spaces(new, old)
+    shared = _shared(old, new)
+    kept = _with_trailing_spaces(new, old, shared)
     if kept != new:
         adjusted.append("trailing_spaces")
     doubts = ("indent",) if rebased.doubtful else ()
-    return Spliced(_with_ends(kept, old, ends, original), tuple(adjusted), doubts)
+    fitted = _with_ends(kept, shared, ends, original)
+    return Spliced(fitted, tuple(adjusted), doubts, trimmed.repeated)
+
+
+def rejoin(rows: list[str], original: Original) -> str:
+    """`rows`, lines without ends, as text in the place of the selection: each that did not change
+    with its own bytes."""
+    old, ends = _contents(original.selected)
+    if not rows:
+        return ""
+    shared = _shared(old, rows)
+    return _with_ends(_with_trailing_spaces(rows, old, shared), shared, ends, original)
+
+
+def rows_of(text: str) -> list[str]:
+    """The lines of `text` without their ends."""
+    return _contents(text)[0]
 
 
 def _contents(text: str) -> tuple[list[str], list[str]]:
@@ -61,68 +82,6 @@ def _contents(text: str) -> tuple[list[str], list[str]]:
         row[len(row.rstrip("\n").removesuffix("\r")) :] if row[-1] == "\n" else "" for row in rows
     ]
     return [row[: len(row) - len(end)] for row, end in zip(rows, ends, strict=True)], ends
-
-
-# ── repeated context ──────────────────────────────────────────────────────────────────────────────
-
-
-def _without_context(new: list[str], old: list[str], original: Original) -> list[str] | None:
-    """`new` without lines of the context around the selection; None when nothing else is left.
-
-    Two lines in all are asked for: one that is repeated may be meant.
-    """
-    before, after = _contents(original.before)[0], _contents(original.after)[0]
-    head = _overlap(new, old, before)
-    tail = _overlap(new[::-1], old[::-1], after[::-1])
-    base = len(indent.common(old))
-    if not (head and tail):
-        head = head if _telling(new[:head], base) else 0
-        tail = tail if _telling(new[len(new) - tail :], base) else 0
-    if head + tail < 2:
-        return new
-    rest = new[head : len(new) - tail]
-    return rest if any(row.strip() for row in rest) else None
-
-
-def _overlap(new: list[str], old: list[str], before: list[str]) -> int:
-    """How many lines at the start of `new` are the last of `before`, and not the first of `old`."""
-    above = [row.rstrip() for row in before[-len(new) :]]
-    start = [row.rstrip() for row in new]
-    own = [row.rstrip() for row in old]
-    for size in islice(_borders(start, above), _MOST_BORDERS):
-        same = start[:size] == own[:size]
-        if any(start[:size]) and (not same or start[size : 2 * size] == own[:size]):
-            return size
-    return 0
-
-
-_MOST_BORDERS = 20  # repeated lines have as many as there are lines
-
-
-def _borders(start: list[str], above: list[str]) -> Iterator[int]:
-    """The sizes at which the first rows of `start` are the last of `above`, largest first.
-
-    By the prefix function of Knuth, Morris and Pratt: in linear time however lines repeat.
-    """
-    rows: list[str | None] = [*start, None, *above]
-    table = [0] * len(rows)
-    size = 0
-    for index in range(1, len(rows)):
-        while size and rows[index] != rows[size]:
-            size = table[size - 1]
-        size += rows[index] == rows[size]
-        table[index] = size
-    while size:
-        yield size
-        size = table[size - 1]
-
-
-def _telling(rows: list[str], base: int) -> bool:
-    """Whether repeated lines cannot be part of the new text by chance, as brackets alone could."""
-    if len(rows) < 2:
-        return False
-    outside = all(len(indent.leading(row)) < base for row in rows if row.strip())
-    return outside or any(re.search(r"\w", row) for row in rows)
 
 
 # ── whitespace ────────────────────────────────────────────────────────────────────────────────────
@@ -141,23 +100,25 @@ def _core(rows: list[str]) -> list[str]:
     return rows[len(above) : len(rows) - len(below)]
 
 
-def _with_trailing_spaces(new: list[str], old: list[str]) -> list[str]:
+def _with_trailing_spaces(new: list[str], old: list[str], shared: list[lines.Run]) -> list[str]:
     """`new` with the spaces at line ends that `old` has, unless they are all that changed."""
     kept = list(new)
-    for run in _shared(old, new):
+    for run in shared:
         kept[run.new : run.new + run.size] = old[run.old : run.old + run.size]
     return new if kept == old else kept
 
 
 def _shared(old: list[str], new: list[str]) -> list[lines.Run]:
+    """The runs of lines that are equal but for spaces at their ends."""
     return lines.runs([row.rstrip() for row in old], [row.rstrip() for row in new])
 
 
-def _with_ends(new: list[str], old: list[str], ends: list[str], original: Original) -> str:
-    """The lines of `new` joined, each with the end of its line in `old` or of its neighbour."""
+def _with_ends(new: list[str], shared: list[lines.Run], ends: list[str], original: Original) -> str:
+    """The lines of `new` joined, each with the end of the old line that it is or replaces, or of
+    its neighbour."""
     given: list[str | None] = [None] * len(new)
     at = new_at = 0
-    for run in [*_shared(old, new), lines.Run(len(old), len(new), 0)]:
+    for run in [*shared, lines.Run(len(ends), len(new), 0)]:
         replaced = range(min(run.old - at, run.new - new_at))
         pairs = [(at + step, new_at + step) for step in replaced]
         pairs += [(run.old + step, run.new + step) for step in range(run.size)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from gateway.client import Completion, Via, chat, chat_stream, completion, new_call
@@ -15,15 +15,16 @@ from gateway.domain.errors import InvalidRequest, LLMError
 from gateway.domain.limits import Priority
 from gateway.domain.ports import Answers, Prompts
 from gateway.domain.prompt import Wanted
-from gateway.domain.secret_scan import restore
+from gateway.domain.syntax_errors import SyntaxErrors
 from gateway.flow.context import Context, ContextBuilder, Reserve, messages_of
-from gateway.flow.results import context_report, explanation, preview, rewriting
+from gateway.flow.job import Action, Job
+from gateway.flow.reading import Reading, growing_of
+from gateway.flow.results import context_report, edit_of, preview
 from gateway.flow.shadow import Shadows
 from gateway.flow.task import Task
 from gateway.flow.unmarking import Unmarking
 
-Action = Literal["explain", "rewrite"]
-Event = tuple[Literal["context", "delta", "result"], dict[str, Any]]
+Event = tuple[Literal["context", "delta", "hunk", "repair", "result"], dict[str, Any]]
 
 
 class UnfitPrompt(InvalidRequest):
@@ -42,17 +43,12 @@ class AssistLimits:
     rewrite_tokens: int = 4096
 
 
-@dataclass(slots=True)
-class Job:
-    """One request on its way: `task` and `context` are there once the caller is known."""
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What not every assistant has: shadow runs, and a look whether a rewrite still parses."""
 
-    action: Action
-    read: Callable[[], Task]
-    call: Call
-    task: Task = field(init=False)
-    context: Context = field(init=False)
-    reply: Reply | None = None
-    rehearsed: bool = False
+    shadows: Shadows | None = None
+    syntax: SyntaxErrors | None = None
 
 
 class Assist:
@@ -66,20 +62,22 @@ class Assist:
         *,
         models: Callable[[], tuple[str, ...]],
         limits: AssistLimits,
-        shadows: Shadows | None = None,
+        extras: Extras | None = None,
     ) -> None:
         self._answers = answers
         self._prompts = prompts
         self._builder = builder
         self._models = models
         self._limits = limits
-        self._shadows = shadows
+        extras = extras or Extras()
+        self._shadows = extras.shadows
+        self._reading = Reading(answers, prompts, extras.syntax)
 
     async def answer(self, job: Job) -> dict[str, Any]:
         """The whole result. `job.read` is called once the caller is known; what it raises, and any
         GatewayError of the pipeline, comes out."""
         said = await chat(self._answers, (), model="", via=self._via(job))
-        return self._result(job, said)
+        return await self._result(job, said)
 
     async def preview(self, job: Job) -> dict[str, Any]:
         """The context that `answer` would send, and no answer: no replica is asked for one."""
@@ -89,7 +87,8 @@ class Assist:
 
     async def stream(self, job: Job) -> AsyncGenerator[Event]:
         """`context` as the text begins, `delta`s of it, and the one authoritative `result`.
-        Close it to stop the model."""
+        Between the deltas of a rewrite each `hunk` once it is final; before the result `repair`
+        where the answer is asked for again. Close it to stop the model."""
         pieces = chat_stream(self._answers, (), model="", via=self._via(job))
         said: list[str] = []
         async with aclosing(pieces):
@@ -97,15 +96,23 @@ class Assist:
                 if not said:
                     yield "context", context_report(job.context)
                     unmarking = Unmarking(job.context.rendered.prefill or "")
+                    growing = growing_of(job)
                 said.append(piece)
                 if text := unmarking.feed(piece):
                     yield "delta", {"text": text}
+                    for edit in growing.feed(text) if growing else ():
+                        yield "hunk", edit_of(edit)
         if not said:
             yield "context", context_report(job.context)
         elif text := unmarking.end():
             yield "delta", {"text": text}
         assert job.reply is not None  # the stream has come to its end
-        yield "result", self._result(job, completion(job.reply, "".join(said)))
+        whole = completion(job.reply, "".join(said))
+        revision = await self._reading.revised(job, whole)
+        if revision and self._reading.repairs(job, whole, revision):
+            yield "repair", {"problem": revision.problem}
+        self._offer_shadow(job)
+        yield "result", await self._reading.result(job, whole, revision)
 
     def _via(self, job: Job) -> Via:
         """Messages and model are made in `prepare`: only then is the caller known."""
@@ -165,15 +172,14 @@ class Assist:
             return lambda window, selection: explain_reserve(window, limit)
         if task.max_tokens is not None:
             return lambda window, selection: limit
+        if self._prompts.get(task.question.prompt).output.get("protocol") == "edits":
+            return lambda window, selection: rewrite_reserve(selection // 4, limit)
         return lambda window, selection: rewrite_reserve(selection, limit)
 
-    def _result(self, job: Job, said: Completion) -> dict[str, Any]:
+    async def _result(self, job: Job, said: Completion) -> dict[str, Any]:
+        revision = await self._reading.revised(job, said)
         self._offer_shadow(job)
-        text = self._prompts.restore(said.text)
-        if job.action == "rewrite":
-            text = restore(text, job.task.question.material.secrets)
-            return rewriting(job.call, job.task, job.context, said, text)
-        return explanation(job.call, job.task, job.context, said, text)
+        return await self._reading.result(job, said, revision)
 
     def _offer_shadow(self, job: Job) -> None:
         """Once the client has its answer, another variant may answer as well, for nobody."""

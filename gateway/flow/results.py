@@ -7,12 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 from gateway.client import Completion
-from gateway.domain.answer import Answer, Original, Protocol, Resolution, resolve
 from gateway.domain.call import Call
 from gateway.domain.context import Entry
-from gateway.domain.diff import Comparison, compare
+from gateway.domain.diff import compare
 from gateway.domain.source import Selection
+from gateway.domain.text_edits import TextEdit, edits
 from gateway.flow.context import Context
+from gateway.flow.revision import Revision
 from gateway.flow.task import Task
 
 JSON = dict[str, Any]
@@ -34,47 +35,47 @@ def explanation(call: Call, task: Task, context: Context, said: Completion, text
     }
 
 
-def rewriting(call: Call, task: Task, context: Context, said: Completion, text: str) -> JSON:
+def rewriting(
+    call: Call, task: Task, context: Context, said: Completion, revision: Revision
+) -> JSON:
     """The answer of `rewrite`: a status and, when something changed, the diff that makes it so."""
-    material, rendered = task.question.material, context.rendered
-    file, span = material.file, material.span
-    protocol = Protocol(
-        tag=rendered.tag or "rewritten",
-        prefill=rendered.prefill or "",
-        echoes=tuple(tag + rendered.suffix for tag in ("selected", "selection")),
-    )
-    answer = Answer(text, said.finish_reason, said.stop_reason)
-    resolution = resolve(answer, Original.of(file, span), protocol)
-    after = file.content
-    if resolution.status == "changed":
-        after = file.replace(span, resolution.text)
-    comparison = compare(file.path, file.content, after, context=task.diff_context)
+    file, resolution = task.question.material.file, revision.resolution
     return {
         "id": call.id,
         "status": resolution.status,
-        "text": resolution.text,
         "range": _range(task),
-        **_changes(task, resolution, comparison),
+        **_changes(task, revision),
         "base_sha256": file.sha256,
-        "result_sha256": hashlib.sha256(after).hexdigest(),
+        "result_sha256": hashlib.sha256(revision.after).hexdigest(),
         "newline": file.newline,
         "adjusted": list(resolution.adjusted),
+        "syntax": revision.syntax,
+        "repaired": False,
         "notes": resolution.notes,
         "warnings": _warnings(task, context) + [asdict(remark) for remark in resolution.warnings],
         **_provenance(call, context, said),
     }
 
 
-def _changes(task: Task, resolution: Resolution, comparison: Comparison) -> JSON:
-    edits = []
-    if comparison.diff:
-        edits = [{"range": _range(task), "new_text": resolution.text}]
-    encoding = task.question.material.file.encoding
-    return {
-        "diff": comparison.diff.decode(encoding),
-        "hunks": [asdict(hunk) for hunk in comparison.hunks],
-        "edits": edits,
-    }
+def edit_of(edit: TextEdit) -> JSON:
+    """One edit as the language server protocol has it."""
+    start, end = edit.range.start, edit.range.end
+    place = {"start": _at(start.line, start.character), "end": _at(end.line, end.character)}
+    return {"range": place, "new_text": edit.new_text}
+
+
+def _changes(task: Task, revision: Revision) -> JSON:
+    """The change in the formats asked for. The words of a model that gave none are always told."""
+    file, resolution = task.question.material.file, revision.resolution
+    comparison = compare(file.path, file.content, revision.after, context=task.diff_context)
+    found: JSON = {"hunks": [asdict(hunk) for hunk in comparison.hunks]}
+    if "diff" in task.formats:
+        found["diff"] = comparison.diff.decode(file.encoding)
+    if "text" in task.formats or resolution.status in ("truncated", "unresolved"):
+        found["text"] = resolution.text
+    if "edits" in task.formats:
+        found["edits"] = [edit_of(edit) for edit in edits(file, revision.after, task.units)]
+    return found
 
 
 def preview(call: Call, task: Task, context: Context) -> JSON:
@@ -142,6 +143,11 @@ def _warnings(task: Task, context: Context) -> list[JSON]:
         why = "No replica could be asked to count tokens; the context was fitted by an estimate."
         found.append({"code": "estimated_tokens", "message": why})
     return found
+
+
+def remark_of(code: str, message: str) -> JSON:
+    """A warning."""
+    return {"code": code, "message": message}
 
 
 def _range(task: Task) -> JSON:

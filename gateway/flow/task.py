@@ -9,6 +9,9 @@ from gateway.domain.answer import Remark
 from gateway.domain.material import Material
 from gateway.domain.source import PositionEncoding
 
+Format = Literal["diff", "text", "edits"]
+ALL_FORMATS: frozenset[Format] = frozenset(("diff", "text", "edits"))
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -28,7 +31,8 @@ class Question:
 class Task:
     """One request to /api/ai/*, read and checked. `units` are those of the client's positions;
     `max_tokens` bounds the answer, None for the gateway's own bound; `remarks` is what the client
-    should know about its request; `session` is the client's name for what it works on."""
+    should know about its request; `session` is the client's name for what it works on. A rewrite
+    comes in `formats`; with `repairs` one that cannot be used is asked for once more."""
 
     question: Question
     model: str | None = None
@@ -38,4 +42,7 @@ class Task:
     units: PositionEncoding = "utf-16"
     diff_context: int = 3
     max_tokens: int | None = None
+    formats: frozenset[Format] = ALL_FORMATS
+    repairs: bool = False
+    syntax_check: bool = True
     remarks: tuple[Remark, ...] = ()

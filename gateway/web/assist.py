@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -14,8 +15,10 @@ from starlette.responses import Response
 from gateway.bootstrap import House
 from gateway.domain.call import Call, Reply
 from gateway.domain.endpoints import CHAT
+from gateway.domain.errors import Unauthorized
 from gateway.domain.sse import DONE, encode
-from gateway.flow.assist import Action, Assist, Event, Job
+from gateway.flow.assist import Assist, Event
+from gateway.flow.job import Action, Job
 from gateway.flow.task import Task
 from gateway.web.assist_request import (
     AssistRequest,
@@ -26,6 +29,7 @@ from gateway.web.assist_request import (
 )
 from gateway.web.description import body_of
 from gateway.web.door import call_of, json_of, priority_of, timeout_of
+from gateway.web.idempotency import HEADER, Idempotency, Ticket, once
 from gateway.web.relay import Relay
 
 # The body's JSON object, once it is time to read it.
@@ -40,6 +44,7 @@ _ACTIONS: tuple[tuple[Action, str], ...] = (
 def routes(current: Callable[[], House]) -> APIRouter:
     """All `/api/ai/*` routes. `current` gives the house of now, in which a request then stays."""
     api = APIRouter(prefix="/api/ai", tags=["code assistance"])
+    memory = Idempotency(time.monotonic)
 
     def add(action: Action, summary: str, *, stream: bool) -> None:
         async def handle(request: Request) -> Response:
@@ -48,13 +53,15 @@ def routes(current: Callable[[], House]) -> APIRouter:
             times = house.timeouts
             read = partial(json_of, request, raw, house.intake.json)
             job = _job(request, read, action, times.stream_total if stream else times.total)
-            opening = _streamed if stream else _plain
-            return Relay(
-                lambda: opening(house.assist, job),
-                job.call.id,
-                streams=lambda: stream,
-                silence=house.streams.keepalive,
-            )
+            make = _streamed if stream else _plain
+
+            def opening() -> AbstractAsyncContextManager[Reply]:
+                ticket = _ticket(memory, house, job, request, raw)
+                fresh = partial(make, house.assist, job)
+                return once(ticket, fresh, stream=stream) if ticket else fresh()
+
+            silence = house.streams.keepalive
+            return Relay(opening, job.call.id, streams=lambda: stream, silence=silence)
 
         api.add_api_route(
             f"/{action}/stream" if stream else f"/{action}",
@@ -90,6 +97,20 @@ def _add_preview(api: APIRouter, current: Callable[[], House]) -> None:
         response_class=Response,
         openapi_extra=_schema("explain", PreviewRequest),
     )
+
+
+def _ticket(
+    memory: Idempotency, house: House, job: Job, request: Request, raw: bytes
+) -> Ticket | None:
+    """For a request with an Idempotency-Key, from somebody whom the gateway knows."""
+    header = request.headers.get(HEADER)
+    if header is None:
+        return None
+    try:
+        caller = house.identify.caller(job.call.credential)
+    except Unauthorized:
+        return None  # the pipeline refuses it, and counts that
+    return memory.ticket(caller, header, job.call.route, raw)
 
 
 def _job(request: Request, body: Body, action: Action, allowed: float) -> Job:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway.domain.errors import InvalidRequest
 from gateway.domain.material import Diagnostic, Material, Related, Rule, Turn
@@ -18,6 +18,23 @@ class StaleFile(InvalidRequest):
 
     status = 409
     code = "stale_file"
+
+    def __init__(
+        self, sent: str, actual: str, *, param: str = "file.sha256", path: str = ""
+    ) -> None:
+        self.sent, self.actual = sent, actual
+        whose = f" for {path}" if path else ""
+        super().__init__(
+            f"{param} is {sent}, but the content sent{whose} has {actual}; send the content and "
+            "the hash of one version of the file.",
+            param=param,
+        )
+
+    def body(self, request_id: str = "") -> dict[str, Any]:
+        """With both hashes, for a client that wants to tell which of its copies is old."""
+        body = super().body(request_id)
+        body["error"] |= {"sent_sha256": self.sent, "content_sha256": self.actual}
+        return body
 
 
 def material_of(request: AssistRequest, file: SourceFile) -> Material:
@@ -48,11 +65,8 @@ def _related(one: RelatedFile, at: int) -> Related:
     if one.sha256 is not None:
         found = hashlib.sha256(one.content.encode("utf-8", "replace")).hexdigest()
         if one.sha256.lower() != found:
-            raise StaleFile(
-                f"related.{at}.sha256 is {one.sha256}, but the content sent for {one.path} has "
-                f"{found}; send the content and the hash of one version of the file.",
-                param=f"related.{at}.sha256",
-            )
+            name = f"related.{at}.sha256"
+            raise StaleFile(one.sha256.lower(), found, param=name, path=one.path)
     ranges = ((part.start.line, part.end) for part in one.ranges or ())
     runs = tuple((first, end.line + (end.character > 0)) for first, end in ranges)
     return Related(one.path, one.content, one.reason, ranges=runs)

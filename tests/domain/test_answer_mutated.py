@@ -236,11 +236,11 @@ BENT: dict[str, Callable[[str, Truth], str]] = {
 }
 
 # What cannot be told from a meant edit: no line is shared to compare the indentation with, and one
-# repeated line may be wanted. The first is marked by a warning, the second shows in the diff.
+# repeated line may be wanted. Both are marked by a warning.
 UNDECIDABLE = {
     ("HTML with entities", "further in"): ["indent"],
     ("one line of YAML", "further in"): ["indent"],
-    ("one line of YAML", "with three lines below"): [],
+    ("one line of YAML", "with three lines below"): ["repeated_context"],
 }
 
 

@@ -237,3 +237,29 @@ def test_nothing_but_indentation_is_ever_touched(answer: list[str], original: li
 @given(blocks)
 def test_the_original_itself_is_left_alone(lines: list[str]) -> None:
     assert rebase(list(lines), lines) == Rebased(lines)
+
+
+@pytest.mark.parametrize(
+    ("answer", "original", "doubtful"),
+    [
+        # a first line at column 0 in a selection that reaches column 0 itself
+        ("def g():\n        pass\nx = 1\ny", "    def g():\n        pass\nx = 1", True),
+        # all that is left has moved, and no line says why
+        ("a()\nb()", "if x:\n    a()\n    b()", True),
+        ("try:\n    a()\n    b()", "a()\nb()", False),
+        ("a()\nc()", "a()\nb()", False),
+    ],
+)
+def test_lines_that_moved_without_a_reason_are_doubtful(
+    answer: str, original: str, doubtful: bool
+) -> None:
+    found = rebase(answer.split("\n"), original.split("\n"))
+    assert (found.lines, found.doubtful) == (answer.split("\n"), doubtful)
+
+
+def test_a_definition_that_moved_with_its_body_comes_back_whole() -> None:
+    old = "    def f(a,\n          b):\n        return a"
+    new = "def f(a,\n      b):\n    return a\n\ndone = 1"
+    found = rebase(new.split("\n"), old.split("\n"))
+    assert found.lines[:3] == old.split("\n")
+    assert found.adjusted == ("indent_shift",)

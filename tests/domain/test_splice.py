@@ -122,7 +122,8 @@ def test_what_became_of_the_indentation_is_told(
     [
         ("import os\nimport re\n\nx = 2\n", "x = 2\n"),
         ("import re\n\nx = 2\n", "x = 2\n"),  # a blank line counts too
-        ("import re\nx = 2\n", "import re\nx = 2\n"),  # not what stands right above
+        ("import re\nx = 2\n", "x = 2\n"),  # nor does the blank line that was lost
+        ("import os\nx = 2\n", "import os\nx = 2\n"),  # not what stands right above
         ("x = 2\n\ndef other():\n", "x = 2\n"),
         ("x = 2\n\ndef other():\n    pass\n", "x = 2\n"),
         ("\nx = 2\n\ndef other():\n", "x = 2\n"),
@@ -139,7 +140,7 @@ def test_lines_of_the_context_are_cut(new: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("new", "before", "after"),
     [
-        ("import re\nx = 2\n", "import os\nimport re\n", ""),
+        ("y = 1\nx = 2\n", "import os\ny = 1\n", ""),
         ("x = 2\nreturn x\n", "", "return x\nprint()\n"),
         ("x = 2\n  }\n}\n", "", "  }\n}\n"),  # brackets alone may be its own
     ],

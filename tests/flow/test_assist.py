@@ -34,8 +34,9 @@ from gateway.domain.policy import Link, When
 from gateway.domain.ports import WireError
 from gateway.domain.retry import Fault
 from gateway.domain.screening import Screen
-from gateway.flow.assist import Action, Assist, AssistLimits, Event, Job, UnfitPrompt
+from gateway.flow.assist import Assist, AssistLimits, Event, Extras, UnfitPrompt
 from gateway.flow.context import ContextBuilder
+from gateway.flow.job import Action, Job
 from gateway.flow.sessions import Sessions
 from gateway.flow.survey import Surveyor
 from gateway.flow.task import Question, Task
@@ -78,6 +79,7 @@ def assist(
     tokens: FakeTokens | None = None,
     limits: AssistLimits | None = None,
     sessions: Sessions | None = None,
+    extras: Extras | None = None,
 ) -> Assist:
     return Assist(
         house.pipeline,
@@ -90,6 +92,7 @@ def assist(
         ),
         models=house.router.models,
         limits=limits or AssistLimits(),
+        extras=extras,
     )
 
 
@@ -513,3 +516,33 @@ async def test_an_answer_is_remembered_in_its_session_and_a_preview_is_not() -> 
     answer = await room.answer(a_job("explain", asked))
     assert sessions.places(("anonymous", "s")) == {"b.py": 0}
     assert answer["context"] == found["context"]
+
+
+async def test_hunks_of_a_streamed_rewrite_come_before_its_end() -> None:
+    file = source.read("a.py", "a = 1\nb = 2\nc = 3\nd = 4\n")
+    question = Question(Material(file, file.whole, "use 5"), "code/rewrite")
+    pieces = ("a = 1\nb", " = 5\nc = 3\n", "d = 4\n")
+    house = House([in_pieces(*pieces, stop_reason="</rewritten>")])
+    found = await events(assist(house), a_job(asked=Task(question)))
+    assert names(found) == ["context", "delta", "delta", "delta", "hunk", "result"]
+    assert found[4][1] == found[-1][1]["edits"][0]
+    assert found[4][1]["new_text"] == "b = 5\n"
+
+
+async def test_a_large_file_is_worked_on_aside() -> None:
+    text = "x = 1\n" * 20_000
+    file = source.read("a.py", text)
+    span = file.span(source.Selection(source.Position(5, 0), source.Position(6, 0)))
+    house = House([whole("x = 3\n", stop_reason="</rewritten>")])
+    question = Question(Material(file, span, "use 3"), "code/rewrite")
+    result = await assist(house, tokens=FakeTokens(400_000)).answer(a_job(asked=Task(question)))
+    assert (result["status"], result["hunks"][0]["old_start"]) == ("changed", 3)
+
+
+async def test_an_answer_of_search_and_replace_blocks_is_read_as_such() -> None:
+    text = "<<<<<<< SEARCH\nx = 1\n=======\nx = 3\n>>>>>>> REPLACE\n"
+    house = House([whole(text, stop_reason="</edits>")])
+    result = await assist(house).answer(a_job(asked=task(prompt="code/rewrite-edits")))
+    assert (result["status"], result["text"]) == ("changed", "x = 3\n")
+    messages: Any = house.wire.sent[0].body["messages"]
+    assert messages[-1] == {"role": "assistant", "content": "<edits>\n"}

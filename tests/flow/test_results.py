@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from gateway.domain.prompt import Rendered
 from gateway.domain.source import Position, PositionEncoding, Selection, SourceFile
 from gateway.flow.context import Context
 from gateway.flow.results import context_report, explanation, rewriting
+from gateway.flow.revision import revise
 from gateway.flow.task import Question, Task
 from gateway.testing.fakes import a_call
 
@@ -73,7 +75,8 @@ def rewrite(
     """The result of a model that continues our prefill with `text`, as vLLM does."""
     task = task or a_task()
     context = a_context(task, exact=exact, prefill="<rewritten>\n")
-    return rewriting(a_call(), task, context, said(text, finish, stop), text)
+    answer = said(text, finish, stop)
+    return rewriting(a_call(), task, context, answer, revise(task, context, answer, text))
 
 
 def git_applies(result: dict[str, Any], file: SourceFile, folder: Path) -> bytes:
@@ -231,7 +234,8 @@ def test_the_tags_of_this_very_rendering_are_read() -> None:
     rendered = Rendered(REF, (), {}, tag="rewritten-2", suffix="-2", stop=("</rewritten-2>",))
     context = Context(task.question, rendered, a_context(task).fitted, exact=True)
     text = f"<rewritten-2>\n{NEW}</rewritten-2>"
-    result = rewriting(a_call(), task, context, said(text), text)
+    revision = revise(task, context, said(text), text)
+    result = rewriting(a_call(), task, context, said(text), revision)
     assert result["text"] == NEW
 
 
@@ -308,3 +312,25 @@ def test_the_report_tells_each_part_its_lines_and_why_it_was_cut() -> None:
         "end": {"line": 5, "character": 0},
     }
     assert {item["state"] for item in report["items"]} <= {"included", "trimmed", "dropped"}
+
+
+# ---- Formats -------------------------------------------------------------------------------------
+
+
+def test_only_the_formats_that_were_asked_for_come() -> None:
+    for name, formats in (("diff", {"diff"}), ("edits", {"edits"}), ("text", {"text"})):
+        result = rewrite(NEW, replace(a_task(), formats=frozenset(formats)))  # type: ignore[arg-type]
+        assert {"diff", "edits", "text"} & result.keys() == {name}
+        assert result["hunks"]
+
+
+def test_the_words_of_an_answer_that_was_not_applied_always_come() -> None:
+    task = replace(a_task(), formats=frozenset(("diff",)))
+    assert rewrite("", task, stop=None)["text"] == ""
+    assert rewrite("def", task, finish="length")["text"] == "def"
+
+
+def test_an_edit_touches_only_what_changed() -> None:
+    (edit,) = rewrite(NEW)["edits"]
+    assert edit["range"]["start"] == {"line": 4, "character": 0}
+    assert edit["new_text"] == NEW.split("\n")[1] + "\n"

@@ -10,11 +10,11 @@ from gateway.domain.call import OutcomeKind
 from gateway.domain.errors import GatewayError, LLMError
 from gateway.domain.limits import Priority
 from gateway.domain.metrics import Metric
-from gateway.flow.assist import Assist, AssistLimits
+from gateway.flow.assist import Assist, Extras
 from gateway.flow.shadow import Shadows
-from gateway.testing.fakes import FakeAnswer, FakeTokens
+from gateway.testing.fakes import FakeAnswer
 from tests.flow.house import House, forever, turns, until
-from tests.flow.test_assist import KEY, KEYS, a_job, events, in_pieces, names, task, whole
+from tests.flow.test_assist import KEY, KEYS, a_job, assist, events, in_pieces, names, task, whole
 
 SHIPPED = Path(__file__).parents[2] / "prompts" / "code" / "explain.prompt.j2"
 VARIANTS = """variants:
@@ -45,14 +45,7 @@ class Counted:
 
 
 def room(house: House, prompts: PromptFiles, shadows: Shadows | None = None) -> Assist:
-    return Assist(
-        house.pipeline,
-        prompts,
-        FakeTokens(),
-        models=house.router.models,
-        limits=AssistLimits(),
-        shadows=shadows,
-    )
+    return assist(house, prompts=prompts, extras=Extras(shadows))
 
 
 def asked(house: House, number: int) -> dict[str, object]:

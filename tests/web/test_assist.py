@@ -121,7 +121,11 @@ def test_a_rewrite_is_a_diff_that_git_applies(
     assert hashlib.sha256(file.read_bytes()).hexdigest() == said["result_sha256"]
     assert said["base_sha256"] == hashlib.sha256(SOURCE.encode()).hexdigest()
     assert (said["hunks"][0]["added"], said["hunks"][0]["removed"]) == (2, 0)
-    assert said["edits"] == [{"range": said["range"], "new_text": NEW}]
+    here = {"line": 4, "character": 0}
+    assert said["edits"] == [
+        {"range": {"start": here, "end": here}, "new_text": "    if not xs:\n        return 0\n"}
+    ]
+    assert (said["text"], said["syntax"], said["repaired"]) == (NEW, "ok", False)
 
 
 def test_an_answer_that_changes_nothing_is_no_change(
@@ -306,8 +310,11 @@ def test_a_preview_is_the_context_of_the_answer_and_asks_no_model(
     assert said.status_code == 200
     assert mock.requests("/v1/chat/completions") == []
     answer = ask(gateway, action, REWRITE).json()
-    for key in ("context", "range", "model", "prompt", "warnings"):
+    for key in ("context", "range", "model", "prompt"):
         assert said.json()[key] == answer[key]
+    # What the answer itself gives rise to comes on top.
+    told = [remark for remark in answer["warnings"] if remark["code"] != "syntax"]
+    assert said.json()["warnings"] == told
     assert said.json()["id"] == said.headers["x-request-id"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.errors import InvalidRequest
-from gateway.flow.assist import Action
+from gateway.flow.job import Action
 from gateway.web.assist_request import read_request, task_of
 
 FILE = {"path": "src/a.py", "content": "a = 1\nb = 2\nc = 3\n"}
@@ -99,20 +99,24 @@ def test_a_hash_of_the_very_content_is_accepted_in_any_case() -> None:
     assert task({"file": {**FILE, "sha256": first.upper()}})
 
 
+def test_a_stale_file_is_told_with_both_hashes() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        task({"file": {**FILE, "sha256": "A" * 64}})
+    error = caught.value.body("req-1")["error"]
+    assert error["sent_sha256"] == "a" * 64
+    assert error["content_sha256"] == task({"file": FILE}).question.material.file.sha256
+
+
 def test_fields_without_effect_yet_are_named_and_nothing_is_dropped_silently() -> None:
     body = {
         "file": FILE,
         "action": "explain",
         "prompt": {"variant": "cold"},
-        "options": {"format": ["diff"], "repair": 1, "syntax_check": True},
     }
     remarks = task(body).remarks
     assert {remark.code for remark in remarks} == {"ignored_field"}
     assert {remark.message.split()[0] for remark in remarks} == {
         "action",
-        "options.format",
-        "options.repair",
-        "options.syntax_check",
     }
 
 
@@ -133,9 +137,16 @@ def test_everything_that_is_sent_arrives_in_the_task() -> None:
         "model": "coder",
         "answer_language": "ko",
         "position_encoding": "utf-8",
-        "options": {"diff_context": 0, "max_output_tokens": 9},
+        "options": {
+            "diff_context": 0,
+            "max_output_tokens": 9,
+            "format": ["diff"],
+            "repair": 1,
+            "syntax_check": False,
+        },
     }
     found = task(body)
+    assert (found.formats, found.repairs, found.syntax_check) == ({"diff"}, True, False)
     material = found.question.material
     assert (material.related[0].path, material.related[0].reason) == ("b.py", "import")
     assert material.rules[0].content == "be brief"

@@ -1,0 +1,58 @@
+"""Text edits as the language server protocol has them: one for each run of lines that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.domain import lines
+from gateway.domain.encoding import BOM
+from gateway.domain.source import PositionEncoding, Selection, SourceFile
+
+
+@dataclass(frozen=True, slots=True)
+class TextEdit:
+    """`new_text` takes the place of `range`, whole lines. Bytes `start:end` are the same place."""
+
+    range: Selection
+    new_text: str
+    start: int
+    end: int
+
+
+def edits(
+    file: SourceFile, after: bytes, units: PositionEncoding = "utf-16"
+) -> tuple[TextEdit, ...]:
+    """What turns `file` into `after`, from the top; they do not touch each other.
+
+    Each is in the positions of the old file, so that a client applies them from the bottom, or all
+    at once as editors do. `after` must be text in the file's encoding, and have its BOM.
+    """
+    head = len(BOM) if file.bom else 0
+    old, new = lines.split(file.content[head:]), lines.split(after[head:])
+    starts = _starts(old, head)
+    found = []
+    a = b = 0
+    for run in [*lines.runs(old, new), lines.Run(len(old), len(new), 0)]:
+        if run.old > a or run.new > b:
+            start, end = starts[a], starts[run.old]
+            place = Selection(file.position(start, units), file.position(end, units))
+            text = b"".join(new[b : run.new]).decode(file.encoding)
+            found.append(TextEdit(place, text, start, end))
+        a, b = run.old + run.size, run.new + run.size
+    return tuple(found)
+
+
+def apply(found: Sequence[TextEdit], content: bytes, encoding: str) -> bytes:
+    """`content` with the edits made, bottom up."""
+    for edit in reversed(found):
+        content = content[: edit.start] + edit.new_text.encode(encoding) + content[edit.end :]
+    return content
+
+
+def _starts(rows: list[bytes], at: int) -> list[int]:
+    """Where each line starts, and where the last one ends."""
+    found = [at]
+    for row in rows:
+        found.append(found[-1] + len(row))
+    return found

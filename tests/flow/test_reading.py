@@ -1,0 +1,61 @@
+"""What a model said becomes a result: of a rewrite with what it makes of the file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.client import Completion
+from gateway.domain import source
+from gateway.domain.material import Material
+from gateway.flow.job import Job
+from gateway.flow.reading import Reading, growing_of
+from gateway.flow.task import Question, Task
+from tests.flow.house import House
+from tests.flow.test_assist import SHIPPED, a_job, assist, task, whole
+
+CLOSED = "</rewritten>"
+
+
+class Counts:
+    """A syntax that finds as many errors as a text has question marks."""
+
+    def count(self, language: str, text: str) -> int | None:
+        return text.count("?")
+
+
+async def walked(action: Any, asked: Task, said: str) -> Job:
+    """A job whose context is there, as after an answer."""
+    job = a_job(action, asked)
+    await assist(House([whole(said, stop_reason=CLOSED)])).answer(job)
+    return job
+
+
+def completion(text: str) -> Completion:
+    return Completion(text, "stop", "m", "r0", 1, None, CLOSED)
+
+
+async def test_an_explanation_makes_nothing_of_the_file() -> None:
+    file = source.read("a.py", "x = 1\n")
+    asked = Task(Question(Material(file, file.whole, "why?"), "code/explain"))
+    job = await walked("explain", asked, "So.")
+    reading = Reading(House([]).pipeline, SHIPPED, None)
+    assert await reading.revised(job, completion("So.")) is None
+    assert (await reading.result(job, completion("So."), None))["explanation"] == "So."
+    assert growing_of(job) is None
+
+
+async def test_a_rewrite_that_no_longer_parses_is_asked_for_again_only_where_that_is_wanted() -> (
+    None
+):
+    for repairs in (False, True):
+        job = await walked("rewrite", task(repairs=repairs), "x = 3\n")
+        reading = Reading(House([]).pipeline, SHIPPED, Counts())
+        said = completion("x = ?\n")
+        revision = await reading.revised(job, said)
+        assert revision is not None
+        assert revision.syntax == "worse"
+        assert reading.repairs(job, said, revision) is repairs
+        fine = await reading.revised(job, completion("x = 3\n"))
+        assert fine is not None
+        assert not reading.repairs(job, said, fine)
+        assert growing_of(job) is not None
