@@ -47,17 +47,9 @@ def promote(
     gated = label == labels.PRODUCTION and bool(bundle.front.owners)
     author, approver = _people(root, bundle, author, approver, gated=gated)
     labels.keep(root, bundle)
-    move = labels.Move(
-        at=_now(),
-        kind="promote",
-        name=name,
-        label=label,
-        sha=bundle.sha,
-        version=bundle.version,
-        was=was,
-        author=author,
-        approver=approver,
-    )
+    what = {"name": name, "label": label, "sha": bundle.sha, "version": bundle.version}
+    who = {"author": author, "approver": approver}
+    move = labels.Move(at=_now(), kind="promote", was=was, **what, **who)
     labels.write_labels(root, known.moved(move))
     click.echo(f"{label} now stands for {name}@{bundle.version}+{bundle.sha}")
     click.echo(f"next: commit {root / labels.FILE} and {root / VERSIONS}")

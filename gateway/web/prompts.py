@@ -20,7 +20,6 @@ from gateway.domain.errors import InvalidRequest
 from gateway.domain.prompt import Rendered, Wanted
 from gateway.flow.identify import credential
 from gateway.web.admin import admit
-from gateway.web.description import body_of
 from gateway.web.door import json_of
 
 
@@ -44,11 +43,20 @@ class RenderRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    inputs: dict[str, Any] = {}
+    inputs: dict[str, Any]
     version: str | None = Field(default=None, max_length=100, examples=["label:working"])
     variant: str | None = Field(default=None, max_length=100)
     answer_language: str = Field(default="", max_length=40)
     model: str | None = Field(default=None, description="Whose tokens to count.")
+
+
+# No example: which inputs there are depends on the prompt.
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": RenderRequest.model_json_schema()}},
+    }
+}
 
 
 def routes(gateway: Gateway) -> APIRouter:
@@ -67,13 +75,13 @@ def routes(gateway: Gateway) -> APIRouter:
     @api.post(
         "/{name:path}/render",
         summary="The messages that inputs become; no model is asked",
-        openapi_extra=body_of(RenderRequest.model_json_schema(), {"inputs": {}}),
+        openapi_extra=_BODY,
     )
     async def render_(request: Request, name: str) -> JSONResponse:
         admit(gateway, request)
-        asked = _read(json_of(request, await request.body()))
         if name not in gateway.house.prompts.names():
             raise PromptNotFound(param="name")
+        asked = _read(json_of(request, await request.body()))
         return JSONResponse(await _shown(gateway, name, asked))
 
     return api

@@ -20,6 +20,8 @@ from gateway.web.app import build_app
 from gateway.web.closing import Closing
 
 ROUTES = {
+    "/prompts": "get",
+    "/prompts/{name}/render": "post",
     "/v1/chat/completions": "post",
     "/v1/completions": "post",
     "/v1/embeddings": "post",
