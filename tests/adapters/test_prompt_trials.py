@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.adapters.prompt_trials import failures
+from gateway.adapters.prompt_trials import failures, verdicts
 from gateway.adapters.prompts import load
+from tests.adapters.prompt_folders import BRIEF, HEAD, VARIANTS, folder, write
 
 FILE = """---
 api: prompt/v1
@@ -100,3 +101,31 @@ def test_a_plain_answer_has_no_status(tmp_path: Path) -> None:
         "status: only an answer with 'protocol: tagged' has that"
         in failures(load(tmp_path), "x")[0]
     )
+
+
+@pytest.mark.parametrize(
+    ("other", "fault"),
+    [
+        ("second", ""),
+        ("brief", "its first message is not that of 'brief'"),
+        ("none", "there is no test and no variant 'none'"),
+    ],
+)
+def test_a_test_says_whose_first_message_is_the_same(
+    tmp_path: Path, other: str, fault: str
+) -> None:
+    more = f"    render: {{same_prefix_as: {other}}}\n  - {{name: second, inputs: {{ask: B}}}}\n"
+    head = HEAD + "tests:\n  - name: first\n    inputs: {ask: A}\n" + more + VARIANTS
+    write(folder(tmp_path, head=head), "_variants/x-brief.j2", BRIEF)
+
+    found = [one for one in verdicts(load(tmp_path).family("code/x").working) if one.faults]
+
+    assert [fault in one.faults[0] for one in found] == ([True] if fault else [])
+
+
+def test_a_variant_s_own_text_has_the_same_roles(tmp_path: Path) -> None:
+    write(folder(tmp_path, VARIANTS), "_variants/x-brief.j2", "{% user %}{{ ask }}{% enduser %}")
+
+    [failure] = failures(load(tmp_path), "code/x")
+
+    assert "test 'says it': the roles are ['user'], not ['system', 'user']" in failure
