@@ -142,16 +142,16 @@ def test_ten_times_a_replica_is_killed_mid_stream_and_every_answer_is_whole(
     for number, question in enumerate(QUESTIONS[:DEATHS]):
         whole = listen(gateway.url, question)
         assert_unbroken(whole)
-        heard = listen(
-            gateway.url, question, 3 + 6 * number, lambda replica: processes[replica].kill()
-        )
+        # Always early enough: a busy machine may hear of it a second late.
+        after = 3 + 3 * number
+        heard = listen(gateway.url, question, after, lambda replica: processes[replica].kill())
         assert_unbroken(heard)
         if heard.text != whole.text:
             same = next(
                 at for at, (a, b) in enumerate(zip(heard.text, whole.text, strict=False)) if a != b
             )
             differ.append(
-                f"{question!r} killed after {3 + 6 * number} pieces, equal for {same} characters: "
+                f"{question!r} killed after {after} pieces, equal for {same} characters: "
                 f"{heard.text[same - 30 : same + 30]!r}, uninterrupted "
                 f"{whole.text[same - 30 : same + 30]!r}"
             )
