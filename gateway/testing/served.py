@@ -15,7 +15,7 @@ import uvicorn
 from gateway.adapters.litellm_config import Deployment, LiteLLMConfig
 from gateway.plan import Fleet
 from gateway.settings import Settings
-from gateway.web.connection import connection_class
+from gateway.web.connection import KEEP_ALIVE_SECONDS, connection_class
 from gateway.web.server import create_app
 
 _START_SECONDS = 30.0
@@ -55,6 +55,7 @@ class ServedGateway:
             lifespan="on",
             log_config=None,
             access_log=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, daemon=True)

@@ -33,7 +33,7 @@ from gateway.web import admin, assist, openai, ops, prompts, requests
 from gateway.web.app import build_app
 from gateway.web.banner import banner
 from gateway.web.closing import Closing, signals
-from gateway.web.connection import connection_class
+from gateway.web.connection import KEEP_ALIVE_SECONDS, connection_class
 from gateway.web.process import allow_descriptors, keep_for_good
 from gateway.web.workers import Workers
 
@@ -172,6 +172,7 @@ def _uvicorn_config(settings: Settings, factory: Callable[[], FastAPI]) -> uvico
         proxy_headers=False,
         # By then Closing has seen to the requests; only their last bytes may be on the way.
         timeout_graceful_shutdown=_FLUSH_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         backlog=_BACKLOG,
     )
     server, stall = settings.server, settings.streams.client_stall_s

@@ -78,7 +78,12 @@ def test_an_unknown_key_is_refused_with_its_line_a_caret_and_what_was_meant(
         ("cache: {order: [x]}\n", "E101", 6, "there is no input 'x'"),
         ("description: twice\n", "E100", 6, "not valid YAML"),
         ("owners: [me\n", "E100", 7, "not valid YAML"),
-        ("output: {protocol: tagged}\n", "E102", 6, "'protocol: tagged' and 'tag' go together"),
+        (
+            "output: {protocol: tagged}\n",
+            "E102",
+            6,
+            "or 'edits' and 'tag' go together",
+        ),
         (
             "tests:\n  - {name: t, inputs: {y: 1}}\n",
             "E101",

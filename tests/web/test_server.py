@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -175,6 +175,22 @@ def test_a_low_limit_of_open_files_is_raised_as_far_as_it_may_be(
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     (row,) = [line.split() for line in limits.splitlines() if line.startswith("Max open files")]
     assert row[3:5] == [str(hard)] * 2
+
+
+def test_a_connection_lies_idle_for_longer_than_clients_keep_theirs(
+    tmp_path: Path, mock_vllm: MockVLLM
+) -> None:
+    """httpx, and so OpenAI's client, gives its own up after five seconds: a server that does so
+    too closes some just as they are used again."""
+    with served(tmp_path, mock_vllm) as (url, _), closing(connected(url)) as plug:
+        for wait in (0.0, 6.0):
+            time.sleep(wait)
+            plug.sendall(b"GET /healthz HTTP/1.1\r\nhost: gateway\r\n\r\n")
+            assert plug.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def connected(url: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=10)
 
 
 def test_a_port_in_use_is_one_problem_and_nothing_is_started() -> None:
