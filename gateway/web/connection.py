@@ -20,9 +20,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from gateway.domain.errors import InvalidRequest
 
 KEEP_ALIVE_SECONDS = 75
-"""How long a connection may lie idle: longer than in the pools of clients (5 in httpx, which OpenAI's
-own client uses) and of load balancers (60). Whoever closes first must not be whom the next request
-is sent to."""
+"""How long a connection may lie idle: longer than in the pools of clients (5 in httpx, and so in
+OpenAI's own client) and of load balancers (60). Whoever closes first must not be the one that the
+next request is sent to."""
 
 _STALLED = "client_stalled"
 _CUT = "cut_by_shutdown"

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
@@ -182,15 +183,13 @@ def test_a_connection_lies_idle_for_longer_than_clients_keep_theirs(
 ) -> None:
     """httpx, and so OpenAI's client, gives its own up after five seconds: a server that does so
     too closes some just as they are used again."""
-    with served(tmp_path, mock_vllm) as (url, _), closing(connected(url)) as plug:
-        for wait in (0.0, 6.0):
-            time.sleep(wait)
-            plug.sendall(b"GET /healthz HTTP/1.1\r\nhost: gateway\r\n\r\n")
-            assert plug.recv(65536).startswith(b"HTTP/1.1 200")
-
-
-def connected(url: str) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=10)
+    with served(tmp_path, mock_vllm) as (url, _):
+        address = url.removeprefix("http://")
+        with closing(HTTPConnection(address, timeout=10)) as connection:
+            for wait in (0.0, 6.0):
+                time.sleep(wait)
+                connection.request("GET", "/healthz")
+                assert connection.getresponse().read() == b"ok\n"
 
 
 def test_a_port_in_use_is_one_problem_and_nothing_is_started() -> None:
