@@ -133,7 +133,7 @@ def assert_unbroken(heard: Heard) -> None:
     assert [usage["completion_tokens"] for usage in heard.usages] == [TOKENS]
 
 
-@pytest.mark.timeout(900, func_only=True)
+@pytest.mark.timeout(1800, func_only=True)
 def test_ten_times_a_replica_is_killed_mid_stream_and_every_answer_is_whole(
     gateway: ServedCommand, processes: dict[str, VllmProcess], progress: Callable[[str], None]
 ) -> None:
