@@ -1,9 +1,11 @@
 """Do streams feel it when other streams' replicas die? `python benchmarks/soak.py [result.json]`.
 
-The crowd and the replicas of tests/live/test_soak.py, in one run: first in peace, then with a
-SIGKILL every three seconds. Compared are the streams that never were on a replica that died: the
-gaps between their pieces, and their times to the first one. The ratio is what counts; the numbers
-are of a machine on which clients, gateway and replicas share the processors.
+The crowd and the replicas of tests/live/test_soak.py, in one run: first in peace; then while other
+servers, which nobody asks, are killed and started every three seconds; then while its own replicas
+are. Compared are the streams that never were on a replica that died: the gaps between their pieces,
+and their times to the first one. The ratio of the last two phases is what counts: starting a server
+takes processor time from all, and the numbers are of a machine on which clients, gateway and
+replicas share the processors.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.live.crowd import Answer
+from tests.live.dying import mock_replicas
 from tests.live.soak import Load, Phase, soaking
 
 LOAD = Load(calm=24.0)
@@ -55,17 +58,21 @@ def row(phase: Phase, pace: float) -> dict[str, object]:
 
 
 async def measure() -> dict[str, object]:
-    """Both phases, and the ratios of their p99, gaps and first tokens in full (not the lateness:
+    """All phases, and the ratios of their p99, gaps and first tokens in full (not the lateness:
     what a reader sees is the gap)."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "gateway"
         folder.mkdir()
-        with soaking(folder, LOAD) as soak:
+        with (
+            soaking(folder, LOAD) as soak,
+            mock_replicas(LOAD.replicas, "nobody", LOAD.pace) as others,
+        ):
             await soak.phase(3.0, deadly=False)
             calm = await soak.phase(LOAD.calm, deadly=False)
+            busy = await soak.phase(LOAD.storm, deadly=False, beside=others)
             storm = await soak.phase(LOAD.storm, deadly=True)
     gaps, firsts = [
-        [quantile(of(phase), 0.99) for phase in (calm, storm)]
+        [quantile(of(phase), 0.99) for phase in (calm, busy, storm)]
         for of in (
             lambda phase: [gap for answer in phase.unaffected() for gap in answer.gaps],
             lambda phase: [answer.first for answer in phase.unaffected()],
@@ -73,10 +80,15 @@ async def measure() -> dict[str, object]:
     ]
     return {
         "calm": row(calm, LOAD.pace),
+        "others die": row(busy, LOAD.pace),
         "storm": row(storm, LOAD.pace),
-        "ratio": {
-            "gap_p99": round(gaps[1] / gaps[0], 2),
-            "first_p99": round(firsts[1] / firsts[0], 2),
+        "storm to others": {
+            "gap_p99": round(gaps[2] / gaps[1], 2),
+            "first_p99": round(firsts[2] / firsts[1], 2),
+        },
+        "storm to calm": {
+            "gap_p99": round(gaps[2] / gaps[0], 2),
+            "first_p99": round(firsts[2] / firsts[0], 2),
         },
     }
 

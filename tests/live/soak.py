@@ -89,13 +89,18 @@ class Soak:
         load = self.load
         self.crowd = Crowd(self.gateway.url, load.clients, load.leaving, load.pace)
 
-    async def phase(self, seconds: float, *, deadly: bool) -> Phase:
-        """The crowd for so many seconds (and until it has its answers), and then silence."""
+    async def phase(
+        self, seconds: float, *, deadly: bool, beside: Sequence[MockVLLM] = ()
+    ) -> Phase:
+        """The crowd for so many seconds (and until it has its answers), and then silence. `beside`
+        are servers that nobody asks, and that die and come back meanwhile."""
         load, began = self.load, time.monotonic()
         before = Footprint.of(self.gateway.process.pid)
         deaths = list[Death]()
         async with asyncio.TaskGroup() as tasks:
             crowd = tasks.create_task(self.crowd.stream(seconds))
+            if beside:
+                tasks.create_task(die_in_turn(beside, seconds, load.every, load.gone))
             if deadly:
                 dying = die_in_turn(self.mocks, seconds, load.every, load.gone)
                 deaths = await tasks.create_task(dying)
