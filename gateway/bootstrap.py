@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.adapters import litellm_config
-from gateway.adapters.discovery import Discovery, Server
+from gateway.adapters.discovery import Discovery, OneServer
 from gateway.adapters.health import Health
 from gateway.adapters.prompts import PromptFiles
 from gateway.adapters.python_syntax import PythonSyntax
@@ -235,11 +235,11 @@ class Gateway:
         self._budget.adopt(retries.budget, retries.floor)
         self._hedging.adopt(hedging.models, hedging.budget, hedging.min_samples)
 
-    def _server(self) -> Server | None:
+    def _server(self) -> OneServer | None:
         fleet = self.house.fleet
-        return None if fleet.config is not None else Server(fleet.base_url, fleet.key)
+        return None if fleet.config is not None else OneServer(fleet.base_url, fleet.key)
 
-    def _take_models(self, server: Server, names: tuple[str, ...]) -> None:
+    def _take_models(self, server: OneServer, names: tuple[str, ...]) -> None:
         """They have changed, or are the first."""
         if names != self.router.models():
             found = litellm_config.from_upstream(server.base_url, server.key, names)

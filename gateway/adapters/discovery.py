@@ -77,7 +77,7 @@ def _is_name(value: object) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class OneServer:
     """One server that tells its own models; `base_url` ends in /v1."""
 
     base_url: str
@@ -91,8 +91,8 @@ class Discovery:
     def __init__(
         self,
         wire: Wire,
-        server: Callable[[], Server | None],
-        found: Callable[[Server, tuple[str, ...]], None],
+        server: Callable[[], OneServer | None],
+        found: Callable[[OneServer, tuple[str, ...]], None],
     ) -> None:
         self._wire = wire
         self._server = server

@@ -16,6 +16,7 @@ import orjson
 
 from gateway.adapters.litellm_sdk import GLOBAL_LOGGING_WORKER, exceptions, litellm
 from gateway.adapters.provider_events import StreamEvents, plain
+from gateway.adapters.whole_body import whole_body
 from gateway.domain.endpoints import CHAT, EMBEDDINGS, Endpoint
 from gateway.domain.ports import Replica, WireError, WireResponse
 from gateway.domain.retry import Fault
@@ -132,12 +133,7 @@ class ProviderStream:
 
     async def read(self, limit: int) -> bytes:
         """See WireResponse."""
-        body = bytearray()
-        async for chunk in self.chunks():
-            body += chunk
-            if len(body) > limit:
-                raise WireError(Fault.GARBAGE, f"answer is longer than {limit} bytes")
-        return bytes(body)
+        return await whole_body(self.chunks(), limit)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """See WireResponse. LiteLLM ends a stream that was cut with a finish_reason that nobody

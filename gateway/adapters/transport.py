@@ -15,6 +15,7 @@ from weakref import WeakSet
 import aiohttp
 from aiohttp.connector import Connection
 
+from gateway.adapters.whole_body import whole_body
 from gateway.domain.errors import OutOfDescriptors
 from gateway.domain.ports import WireError
 from gateway.domain.retry import Fault
@@ -91,12 +92,7 @@ class AiohttpResponse:
 
     async def read(self, limit: int) -> bytes:
         """The whole body. WireError when it is cut short or passes `limit` bytes."""
-        body = bytearray()
-        async for chunk in self.chunks():
-            body += chunk
-            if len(body) > limit:
-                raise WireError(Fault.GARBAGE, f"answer is longer than {limit} bytes")
-        return bytes(body)
+        return await whole_body(self.chunks(), limit)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Bytes as they come. WireError when the connection breaks before the body's end."""

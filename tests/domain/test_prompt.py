@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from gateway.domain.call import PromptRef
-from gateway.domain.prompt import Rendered, Wanted
+from gateway.domain.prompt import Rendered
 
 
 def test_a_rendering_cannot_be_changed_on_its_way() -> None:
@@ -16,7 +16,3 @@ def test_a_rendering_cannot_be_changed_on_its_way() -> None:
     )
     with pytest.raises(dataclasses.FrozenInstanceError):
         rendered.prefill = "sure"  # type: ignore[misc]
-
-
-def test_who_wants_nothing_special_gets_what_is_in_production_by_default() -> None:
-    assert Wanted() == Wanted(version=None, variant=None, language="", unit="")
