@@ -93,7 +93,7 @@ class Output(_Part):
     """How the answer comes: the whole text, or what stands between <tag> and </tag>: the new text
     (`tagged`), or SEARCH/REPLACE blocks that change it (`edits`)."""
 
-    kind: Literal["text", "rewrite", "review", "json"] = Field(
+    kind: Literal["text", "rewrite", "review", "file", "json"] = Field(
         default="text", description="What the gateway makes of the answer."
     )
     protocol: Literal["plain", "tagged", "edits", "json"] = Field(
