@@ -104,6 +104,8 @@ class AiohttpResponse:
             async for chunk in content.iter_any():
                 yield chunk
         except (aiohttp.ClientError, OSError) as error:
+            # aiohttp keeps the error in what raised it: a cycle, and the whole answer hangs on it.
+            error.__traceback__ = None
             # What came together with the break counts: aiohttp keeps it and says only the error.
             if held := b"".join(getattr(content, "_buffer", ())):
                 yield held
@@ -164,10 +166,12 @@ class AiohttpWire:
             ValueError,  # a URL that is none, a line break in a header: of a wrong configuration
             ssl.SSLError,
         ) as error:
+            error.__traceback__ = None
             if getattr(error, "errno", None) in _EXHAUSTED:
                 raise OutOfDescriptors(_describe(error)) from error
             raise WireError(Fault.CONNECT, _describe(error)) from error
         except (aiohttp.ClientError, OSError) as error:
+            error.__traceback__ = None
             raise WireError(Fault.BROKEN, _describe(error)) from error
 
     async def _exchange(
