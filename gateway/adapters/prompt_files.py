@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from gateway.adapters.prompt_front import FrontMatter, known_keys, part_at
+from gateway.domain.bounds import Bounds
 from gateway.domain.document import ConfigError, Document, Problem, did_you_mean
+from gateway.domain.errors import InvalidRequest
+from gateway.domain.schema_bounds import check_schemas
 
 KeyPath = tuple[str | int, ...]
 
@@ -165,6 +169,10 @@ def read_prompt(source: Source) -> PromptSource:
     return PromptSource(source, front, document)
 
 
+# YAML takes most of the time of a load, and an edit changes one file of many.
+_document = lru_cache(maxsize=256)(Document)
+
+
 def front_of(source: Source) -> Document:
     """The front matter as YAML with keys. ConfigError."""
     found = _FENCE.match(source.text)
@@ -172,7 +180,7 @@ def front_of(source: Source) -> Document:
         raise ConfigError([source.problem("E100", 1, 1, "no front matter", _START)])
     try:
         # The first fence becomes an empty line: lines count from the top of the file.
-        document = Document(source.file, "\n" + (found["front"] or ""))
+        document = _document(source.file, "\n" + (found["front"] or ""))
     except ConfigError as error:
         raise ConfigError(
             [source.problem("E100", p.line, 1, p.message, p.fix) for p in error.problems]
@@ -269,6 +277,12 @@ def _beyond_types(source: Source, document: Document, front: FrontMatter) -> lis
             fix = f"add {name} where it belongs, from stable to volatile"
             wrong(("cache", "order"), "E102", f"the input {name!r} is missing from the order", fix)
     problems += broken_trials(source, document, front)
+    if front.output.answer_schema is not None:
+        try:
+            check_schemas([("output.schema", front.output.answer_schema)], Bounds())
+        except InvalidRequest as error:
+            at = tuple((error.param or "").split("."))
+            wrong(at, "E102", error.public, "a replica would refuse it: mend it")
     return problems
 
 
