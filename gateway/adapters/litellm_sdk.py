@@ -15,12 +15,10 @@ os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # no implicit reading of ./
 os.environ.setdefault("LITELLM_LOG", "ERROR")
 
 import litellm
-
-# It would import this when the first replica is let rest: all streams would stand still for it.
-import litellm.integrations.prometheus
 from litellm import exceptions
 from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
 from litellm.router import Router
+from litellm.router_utils import cooldown_handlers
 from litellm.router_utils.pre_call_checks.model_rate_limit_check import ModelRateLimitingCheck
 from litellm.types.router import LiteLLM_Params
 from litellm.types.utils import all_litellm_params
@@ -29,6 +27,16 @@ from gateway.adapters.litellm_schema import provider_of
 
 # It would print advice to standard output for each error.
 litellm.suppress_debug_info = True
+
+
+async def _untold(**_: object) -> None:
+    """In place of what tells LiteLLM's own Prometheus logger, which is not here, that a replica
+    rests: it copies the whole deployment and looks for secrets each time, several milliseconds of
+    the event loop at the worst of moments. Our telemetry has the news from ReplicaStates."""
+
+
+assert callable(cooldown_handlers.router_cooldown_event_callback)  # it is still called that
+cooldown_handlers.router_cooldown_event_callback = _untold
 
 __all__ = [
     "GLOBAL_LOGGING_WORKER",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from litellm.router_utils import cooldown_handlers
 
 from gateway.adapters.litellm_sdk import exceptions, facts_of, litellm
 
@@ -29,3 +30,10 @@ def test_models_that_it_does_not_list_are_unknown_and_nobody_is_asked(
 
     monkeypatch.setattr("socket.getaddrinfo", asked)
     assert facts_of({"model": model}) == {}
+
+
+async def test_nobody_in_litellm_is_told_of_a_resting_replica() -> None:
+    told = cooldown_handlers.router_cooldown_event_callback
+    await told(
+        litellm_router_instance=None, deployment_id="r0", exception_status=500, cooldown_time=5.0
+    )  # LiteLLM's own would have asked the router
