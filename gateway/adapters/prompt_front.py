@@ -175,15 +175,11 @@ class RenderExpected(_Part):
 
 
 class AnswerExpected(_Part):
-    """What the gateway must make of a test's recorded `reply`."""
+    """What the gateway must make of a test's recorded `reply`. A whole new file is `changed`."""
 
     contains: list[str] = Field(default=[], description="Parts of the answer, as it is read.")
-    valid: bool | None = Field(
-        default=None, description="With 'protocol: json': it is JSON that `schema` allows."
-    )
-    status: Literal["changed", "no_change", "truncated", "unresolved"] | None = Field(
-        default=None, description="Of an answer in a tag. A whole new file is 'changed'."
-    )
+    valid: bool | None = Field(default=None, description="It is JSON that `schema` allows.")
+    status: Literal["changed", "no_change", "truncated", "unresolved"] | None = None
     diff_applies: bool | None = None
     added: int | None = None
     removed: int | None = None
@@ -197,9 +193,7 @@ class Trial(_Part):
     inputs: dict[str, Any]
     render: RenderExpected = RenderExpected()
     reply: str | None = Field(default=None, description="A model's answer, as it was recorded.")
-    finish: Literal["stop", "length"] = Field(
-        default="stop", description="length: the reply was cut at its limit of tokens."
-    )
+    finish: Literal["stop", "length"] = Field("stop", description="length: the reply was cut.")
     expect: AnswerExpected | None = None
 
     @model_validator(mode="after")

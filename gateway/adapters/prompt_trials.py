@@ -206,7 +206,7 @@ def _original(loaded: Loaded, inputs: Mapping[str, Any]) -> Original | None:
             if loaded.front.output.kind == "file":
                 return Original("", language=language)
             return Original(
-                selected=file["selected"],
+                selected=file.get("selected", ""),
                 before=file.get("before", ""),
                 after=file.get("after", ""),
                 language=language,
