@@ -79,8 +79,8 @@ def test_the_error_tells_all_numbers_and_what_to_do() -> None:
     assert error.public == (
         "The request needs 5120 tokens (prompt 150, selection 4970), but the model has 3072: "
         "its window of 4096 less 1024 for the answer. "
-        "Send less (fewer selected lines, a smaller diff, a shorter message), or use a model with a "
-        "larger window."
+        "Send less (fewer selected lines, a smaller diff, a shorter message), or use a model "
+        "with a larger window."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import subprocess
@@ -175,6 +176,31 @@ def test_an_idempotency_key_gives_the_same_bytes_and_one_answer(
     )
     assert first.content == again.content
     assert len(mock.requests("/v1/chat/completions")) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_client_that_leaves_a_stream_frees_the_replica(
+    gateway: ServedGateway, mock: MockVLLM, name: str
+) -> None:
+    mock.script(Behaviour(tokens=200, delay_between=0.05))
+    async with httpx.AsyncClient() as http:
+        url = f"{gateway.url}/api/ai/{name}/stream"
+        task = asyncio.create_task(http.post(url, json=BODIES[name]))
+        await mock.arrived()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        (received,) = await mock.settled()
+    assert received.outcome == "client_left"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_answer_counts_as_a_request_of_its_route(
+    gateway: ServedGateway, mock: MockVLLM, name: str
+) -> None:
+    mock.script(Behaviour(text=ANSWERS[name]))
+    ask(gateway, name, BODIES[name])
+    page = httpx.get(f"{gateway.url}/metrics").text
+    assert f'outcome="completed",route="/api/ai/{name}"' in page
 
 
 # ---- What only one of them does ------------------------------------------------------------------
