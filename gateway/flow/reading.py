@@ -27,7 +27,7 @@ from gateway.flow.results import commit, explanation, message, reviewing, rewrit
 from gateway.flow.revision import Revision, revise
 
 Made = TypeVar("Made")
-_LARGE = 32_000  # bytes of a file that is too much work for the event loop
+_LARGE = 32_000  # bytes of files that are too much work for the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +129,10 @@ async def _result(job: Job, said: Completion, found: Read) -> dict[str, Any]:
 
 
 async def _computed(job: Job, work: Callable[..., Made], *given: Any) -> Made:
-    """`work(*given)`, in a thread where the file is large: other requests go on meanwhile."""
-    if len(job.task.question.material.file.content) > _LARGE:
+    """`work(*given)`, in a thread where the files are large: other requests go on meanwhile."""
+    material = job.task.question.material
+    related = sum(len(other.content) for other in material.related)
+    if len(material.file.content) + related > _LARGE:
         return await asyncio.to_thread(work, *given)
     return work(*given)
 

@@ -554,6 +554,15 @@ async def test_a_large_file_is_worked_on_aside() -> None:
     assert (result["status"], result["hunks"][0]["old_start"]) == ("changed", 3)
 
 
+async def test_an_explanation_may_name_lines_of_large_files() -> None:
+    related = (Related("b.py", "def f():\n    return 1\n" * 5000),)
+    asked = Task(Question(Material(FILE, SPAN, "why?", related=related), "code/explain"))
+    house = House([whole("See `b.py:9999`.")])
+    result = await assist(house, tokens=FakeTokens(400_000)).answer(a_job("explain", asked))
+    (one,) = result["references"]
+    assert (one["path"], one["range"]["start"]["line"]) == ("b.py", 9998)
+
+
 async def test_an_answer_of_search_and_replace_blocks_is_read_as_such() -> None:
     text = "<<<<<<< SEARCH\nx = 1\n=======\nx = 3\n>>>>>>> REPLACE\n"
     house = House([whole(text, stop_reason="</edits>")])
