@@ -30,7 +30,8 @@ class ContextTooLarge(InvalidRequest):
         super().__init__(
             f"The request needs {needed} tokens ({named}), but the model has {budget.available}: "
             f"its window of {budget.window} less {budget.reserve} for the answer. "
-            "Select fewer lines, or use a model with a larger window.",
+            "Send less (fewer selected lines, a smaller diff, a shorter message), or use a model "
+            "with a larger window.",
             param="selection",
         )
 
@@ -59,6 +60,17 @@ def rewrite_reserve(selection: int, limit: int) -> int:
 def explain_reserve(window: int, wanted: int = 1024) -> int:
     """Tokens to keep for an explanation: `wanted`, and in a small window a quarter at most."""
     return min(wanted, window // 4)
+
+
+def review_reserve(window: int, limit: int) -> int:
+    """Tokens to keep for a review: a dozen findings, and in a small window a third at most."""
+    return min(1536, window // 3, limit)
+
+
+def file_reserve(window: int, selection: int, limit: int) -> int:
+    """Tokens to keep for a new file about `selection` tokens of code, such as tests of it: three
+    times as many and 512 more, at least 1024, and in a small window half of it at most."""
+    return min(max(3 * selection + 512, 1024), window // 2, limit)
 
 
 def share_out(demands: Mapping[str, int], free: int) -> dict[str, int]:

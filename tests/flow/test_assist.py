@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 
 from gateway.adapters.prompts import PromptFiles, load
 from gateway.domain import source
+from gateway.domain.actions import BY_NAME
 from gateway.domain.budget import ContextTooLarge, explain_reserve, rewrite_reserve
 from gateway.domain.call import Call, Caller, OutcomeKind
 from gateway.domain.control_tokens import neutralise
@@ -29,14 +29,14 @@ from gateway.domain.errors import (
     Unauthorized,
     UnknownPrompt,
 )
-from gateway.domain.material import Material, Related
+from gateway.domain.material import NO_FILE, Material, Related
 from gateway.domain.policy import Link, When
 from gateway.domain.ports import WireError
 from gateway.domain.retry import Fault
 from gateway.domain.screening import Screen
 from gateway.flow.assist import Assist, AssistLimits, Event, Extras, UnfitPrompt
 from gateway.flow.context import ContextBuilder
-from gateway.flow.job import Action, Job
+from gateway.flow.job import Job
 from gateway.flow.sessions import Sessions
 from gateway.flow.survey import Surveyor
 from gateway.flow.task import Question, Task
@@ -59,17 +59,17 @@ KEY = "sk-gw-right"
 KEYS = {hashlib.sha256(KEY.encode()).hexdigest(): Caller("ide", "ide-1")}
 
 
-def task(action: Action = "rewrite", **more: Any) -> Task:
+def task(action: str = "rewrite", **more: Any) -> Task:
     """The second of three lines is selected."""
     material = Material(FILE, SPAN, more.pop("instruction", "use 3"))
     return Task(Question(material, more.pop("prompt", f"code/{action}")), **more)
 
 
-def a_job(action: Action = "rewrite", asked: Task | Callable[[], Task] | None = None) -> Job:
+def a_job(action: str = "rewrite", asked: Task | Callable[[], Task] | None = None) -> Job:
     """As a door makes one: nothing is read yet."""
     asked = asked or task(action)
     call = Call("req-1", CHAT, "", {}, received=0.0, deadline=60.0, route=f"/api/ai/{action}")
-    return Job(action, asked if callable(asked) else lambda: asked, call)
+    return Job(BY_NAME[action], asked if callable(asked) else lambda: asked, call)
 
 
 def assist(
@@ -178,7 +178,7 @@ async def test_the_call_is_on_the_record_with_its_model_and_prompt() -> None:
     ],
 )
 async def test_the_answer_is_bounded_by_what_is_kept_for_it(
-    action: Action, asked: int | None, limits: dict[str, int], window: int, expected: int
+    action: str, asked: int | None, limits: dict[str, int], window: int, expected: int
 ) -> None:
     house = House([whole("x = 3\n")])
     room = assist(house, tokens=FakeTokens(window), limits=AssistLimits(**limits))  # type: ignore[arg-type]
@@ -287,13 +287,23 @@ async def test_a_request_that_cannot_be_read_is_refused_as_it_says(stream: bool)
 @pytest.mark.parametrize(
     ("action", "asked", "param", "says"),
     [
-        ("rewrite", {"prompt": "code/explain"}, "prompt.name", "code/explain cannot be used to r"),
-        ("explain", {"prompt": "code/rewrite"}, "prompt.name", "code/rewrite cannot be used to e"),
+        (
+            "rewrite",
+            {"prompt": "code/explain"},
+            "prompt.name",
+            "is 'text', not 'rewrite'",
+        ),
+        (
+            "explain",
+            {"prompt": "code/rewrite"},
+            "prompt.name",
+            "is 'rewrite', not 'text'",
+        ),
         ("rewrite", {"prompt_version": "0.9.0"}, "prompt.version", "version 1.0.0, not 0.9.0"),
     ],
 )
 async def test_a_prompt_that_does_not_fit_is_a_422_that_says_what_to_send(
-    action: Action, asked: dict[str, Any], param: str, says: str
+    action: str, asked: dict[str, Any], param: str, says: str
 ) -> None:
     house = House()
     with pytest.raises(InvalidRequest) as caught:
@@ -390,7 +400,7 @@ async def test_when_no_replica_answers_it_is_an_error_and_no_result() -> None:
 
 
 @pytest.mark.parametrize("action", ["explain", "rewrite"])
-async def test_a_stream_is_the_context_the_text_and_then_the_result(action: Action) -> None:
+async def test_a_stream_is_the_context_the_text_and_then_the_result(action: str) -> None:
     house = House([in_pieces("x =", " 3\n", stop_reason="</rewritten>")])
     found = await events(assist(house), a_job(action))
     assert names(found) == ["context", "delta", "delta", "result"]
@@ -402,7 +412,7 @@ async def test_a_stream_is_the_context_the_text_and_then_the_result(action: Acti
 
 
 @pytest.mark.parametrize("action", ["explain", "rewrite"])
-async def test_the_result_of_a_stream_is_that_of_the_whole_answer(action: Action) -> None:
+async def test_the_result_of_a_stream_is_that_of_the_whole_answer(action: str) -> None:
     text = "x = 3\n"
     plainly = await assist(House([whole(text, stop_reason="</rewritten>")])).answer(a_job(action))
     streaming = House([in_pieces(*text, stop_reason="</rewritten>")])
@@ -484,14 +494,17 @@ async def test_a_client_that_leaves_while_the_model_thinks_stops_it(stream: bool
 
 
 async def test_two_questions_at_once_do_not_mix() -> None:
-    answers = [in_pieces("x = 3\n", stop_reason="</rewritten>"), in_pieces("It sets x.")]
-    house = House(answers)
+    answered = asyncio.Event()
+    slow = in_pieces("x = 3\n", stop_reason="</rewritten>")
+    slow.steps = (slow.steps[0], answered.wait, *slow.steps[1:])
+    house = House([slow, in_pieces("It sets x.")])
     room = assist(house)
-    first, second = await asyncio.gather(
-        events(room, a_job()), events(room, a_job("explain", replace(task("explain"))))
-    )
-    assert first[-1][1]["status"] == "changed"
+    first = asyncio.create_task(events(room, a_job()))
+    await until(lambda: house.wire.sent)
+    second = await events(room, a_job("explain"))
+    answered.set()
     assert second[-1][1]["explanation"] == "It sets x."
+    assert (await first)[-1][1]["status"] == "changed"
 
 
 def test_an_unfit_prompt_is_an_error_of_the_client() -> None:
@@ -510,7 +523,9 @@ async def test_an_answer_is_remembered_in_its_session_and_a_preview_is_not() -> 
     sessions = Sessions()
     house = House([whole("So.")])
     room = assist(house, sessions=sessions)
-    found = await room.preview(a_job("explain", asked))
+    rehearsal = a_job("explain", asked)
+    rehearsal.rehearsed = True
+    found = await room.answer(rehearsal)
     assert sessions.places(("anonymous", "s")) == {}
     assert house.wire.sent == []
     answer = await room.answer(a_job("explain", asked))
@@ -539,6 +554,15 @@ async def test_a_large_file_is_worked_on_aside() -> None:
     assert (result["status"], result["hunks"][0]["old_start"]) == ("changed", 3)
 
 
+async def test_an_explanation_may_name_lines_of_large_files() -> None:
+    related = (Related("b.py", "def f():\n    return 1\n" * 5000),)
+    asked = Task(Question(Material(FILE, SPAN, "why?", related=related), "code/explain"))
+    house = House([whole("See `b.py:9999`.")])
+    result = await assist(house, tokens=FakeTokens(400_000)).answer(a_job("explain", asked))
+    (one,) = result["references"]
+    assert (one["path"], one["range"]["start"]["line"]) == ("b.py", 9998)
+
+
 async def test_an_answer_of_search_and_replace_blocks_is_read_as_such() -> None:
     text = "<<<<<<< SEARCH\nx = 1\n=======\nx = 3\n>>>>>>> REPLACE\n"
     house = House([whole(text, stop_reason="</edits>")])
@@ -546,3 +570,47 @@ async def test_an_answer_of_search_and_replace_blocks_is_read_as_such() -> None:
     assert (result["status"], result["text"]) == ("changed", "x = 3\n")
     messages: Any = house.wire.sent[0].body["messages"]
     assert messages[-1] == {"role": "assistant", "content": "<edits>\n"}
+
+
+async def test_a_dry_run_walks_as_far_as_a_slot_and_no_model_is_asked() -> None:
+    rule = Rule()
+    house = House([whole("x = 3\n")], chain=[Link(rule, "r")])
+    result = await assist(house).answer(a_job(asked=task(dry_run=True)))
+    assert "status" not in result
+    assert result["context"]["items"]
+    assert len(rule.entered) == len(rule.settled) == 1
+    assert (house.wire.sent, house.asked_capacity) == ([], [])
+    assert house.outcome.kind is OutcomeKind.COMPLETED
+    assert house.idle()
+
+
+async def test_a_streamed_dry_run_is_the_context_and_a_result() -> None:
+    house = House([whole("x = 3\n")])
+    found = await events(assist(house), a_job(asked=task(dry_run=True)))
+    assert names(found) == ["context", "result"]
+    assert found[0][1] == found[1][1]["context"]
+    assert house.wire.sent == []
+
+
+async def test_a_prompt_that_needs_a_file_says_so_where_there_is_none() -> None:
+    asked = Task(Question(Material(NO_FILE, NO_FILE.whole, "why?"), "code/explain"))
+    with pytest.raises(InvalidRequest, match="'file' of the prompt code/explain is missing"):
+        await assist(House([])).answer(a_job("chat", asked))
+
+
+@pytest.mark.parametrize(
+    ("action", "limits", "kept"),
+    [
+        ("review", {}, 1365),
+        ("review", {"rewrite_tokens": 300}, 300),
+        ("tests", {}, 1024),
+        ("tests", {"rewrite_tokens": 300}, 300),
+        ("chat", {"explain_tokens": 300}, 300),
+    ],
+)
+async def test_each_kind_of_answer_has_its_own_bound(
+    action: str, limits: dict[str, int], kept: int
+) -> None:
+    house = House([whole("{}")])
+    await assist(house, limits=AssistLimits(**limits)).answer(a_job(action, task(action)))  # type: ignore[arg-type]
+    assert house.wire.sent[0].body["max_tokens"] == kept
