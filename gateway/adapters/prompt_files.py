@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -96,14 +98,17 @@ def partial_path(name: str) -> str:
     return name if name.endswith(".j2") else f"{name}.j2"
 
 
-def read_folder(root: Path) -> Folder:
-    """Every prompt and partial below `root`. ConfigError only when there is no such folder."""
+def read_folder(root: Path, names: Collection[str] = ()) -> Folder:
+    """Every partial below `root`, and every prompt or, with `names`, those alone. ConfigError only
+    when there is no such folder."""
     if not root.is_dir():
         raise ConfigError(
             [Problem(str(root), 0, "there is no such folder", "name it with --prompts DIR")]
         )
     folder = Folder()
     for path in _template_paths(root):
+        if names and path.name.endswith(SUFFIX) and _name_of(root, path) not in names:
+            continue
         source = _read(root, path, folder.problems)
         if source is None:
             continue
@@ -119,7 +124,7 @@ def read_folder(root: Path) -> Folder:
             folder.problems.extend(error.problems)
         else:
             folder.prompts[prompt.front.name] = prompt
-    if not folder.prompts and not folder.problems:
+    if not folder.prompts and not folder.problems and not names:
         message = f"no file *{SUFFIX} in this folder"
         folder.problems.append(Problem(str(root), 0, message, "name another with --prompts DIR"))
     return folder
@@ -132,6 +137,19 @@ def _template_paths(root: Path) -> list[Path]:
         folders[:] = [name for name in folders if not name.startswith(".") and name != VERSIONS]
         found += [Path(folder, name) for name in names if name.endswith(".j2")]
     return sorted(found)
+
+
+def names_in(root: Path) -> list[str]:
+    """The names of all prompts below `root`, sound or not, by their paths. Reads none of them."""
+    files = (path for path in _template_paths(root) if path.name.endswith(SUFFIX))
+    return sorted({_name_of(root, path) for path in files})
+
+
+def _name_of(root: Path, path: Path) -> str:
+    """The prompt that a file is a text of: its path, without the language."""
+    relative = path.relative_to(root).as_posix()
+    locale = LOCALE.match(relative)
+    return locale["name"] if locale else relative.removesuffix(SUFFIX)
 
 
 def _read(root: Path, path: Path, problems: list[Problem]) -> Source | None:
@@ -165,8 +183,10 @@ def read_prompt(source: Source) -> PromptSource:
     return PromptSource(source, front, document)
 
 
+# Reading YAML is most of reading a folder, and after an edit all files but one are as they were.
+@lru_cache(maxsize=256)
 def front_of(source: Source) -> Document:
-    """The front matter as YAML with keys. ConfigError."""
+    """The front matter as YAML with keys; nobody changes it. ConfigError."""
     found = _FENCE.match(source.text)
     if found is None:
         raise ConfigError([source.problem("E100", 1, 1, "no front matter", _START)])
