@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -12,17 +11,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gateway.adapters.prompt_front import FrontMatter, known_keys, part_at
-from gateway.domain.bounds import Bounds
+from gateway.adapters.prompt_paths import LOCALE, SUFFIX, name_of, template_paths
 from gateway.domain.document import ConfigError, Document, Problem, did_you_mean
-from gateway.domain.errors import InvalidRequest
-from gateway.domain.schema_bounds import check_schemas
 
 KeyPath = tuple[str | int, ...]
 
-SUFFIX = ".prompt.j2"
-VERSIONS = "_versions"
-"""The folder of texts that labels stand for, beside the working ones."""
-LOCALE = re.compile(r"^(?P<name>[^.]+)\.(?P<locale>[a-z]{2,3})\.prompt\.j2$")
 _FENCE = re.compile(r"\A---[ \t]*\n(?P<front>.*?\n)?---[ \t]*(?:\n|\Z)", re.DOTALL)
 _QUOTED_VERSION = re.compile(r"version[ \t]*:[ \t]*[\"']")
 _START = (
@@ -96,11 +89,6 @@ class Folder:
     problems: list[Problem] = field(default_factory=list)
 
 
-def partial_path(name: str) -> str:
-    """The path of the partial that an include names; the ending may be left out."""
-    return name if name.endswith(".j2") else f"{name}.j2"
-
-
 def read_folder(root: Path, names: Collection[str] = ()) -> Folder:
     """Every partial below `root`, and every prompt or, with `names`, those alone. ConfigError only
     when there is no such folder."""
@@ -109,8 +97,8 @@ def read_folder(root: Path, names: Collection[str] = ()) -> Folder:
             [Problem(str(root), 0, "there is no such folder", "name it with --prompts DIR")]
         )
     folder = Folder()
-    for path in _template_paths(root):
-        if names and path.name.endswith(SUFFIX) and _name_of(root, path) not in names:
+    for path in template_paths(root):
+        if names and path.name.endswith(SUFFIX) and name_of(root, path) not in names:
             continue
         source = _read(root, path, folder.problems)
         if source is None:
@@ -131,28 +119,6 @@ def read_folder(root: Path, names: Collection[str] = ()) -> Folder:
         message = f"no file *{SUFFIX} in this folder"
         folder.problems.append(Problem(str(root), 0, message, "name another with --prompts DIR"))
     return folder
-
-
-def _template_paths(root: Path) -> list[Path]:
-    found = []
-    # Linked folders are not walked. A mounted Kubernetes ConfigMap keeps copies in "..<date>".
-    for folder, folders, names in os.walk(root, followlinks=False):
-        folders[:] = [name for name in folders if not name.startswith(".") and name != VERSIONS]
-        found += [Path(folder, name) for name in names if name.endswith(".j2")]
-    return sorted(found)
-
-
-def names_in(root: Path) -> list[str]:
-    """The names of all prompts below `root`, sound or not, by their paths. Reads none of them."""
-    files = (path for path in _template_paths(root) if path.name.endswith(SUFFIX))
-    return sorted({_name_of(root, path) for path in files})
-
-
-def _name_of(root: Path, path: Path) -> str:
-    """The prompt that a file is a text of: its path, without the language."""
-    relative = path.relative_to(root).as_posix()
-    locale = LOCALE.match(relative)
-    return locale["name"] if locale else relative.removesuffix(SUFFIX)
 
 
 def _read(root: Path, path: Path, problems: list[Problem]) -> Source | None:
@@ -293,6 +259,11 @@ def _beyond_types(source: Source, document: Document, front: FrontMatter) -> lis
             wrong(("cache", "order"), "E102", f"the input {name!r} is missing from the order", fix)
     problems += broken_trials(source, document, front)
     if front.output.answer_schema is not None:
+        # Here, not above: what measures patterns takes a while to load, and few prompts have any.
+        from gateway.domain.bounds import Bounds
+        from gateway.domain.errors import InvalidRequest
+        from gateway.domain.schema_bounds import check_schemas
+
         try:
             check_schemas([("output.schema", front.output.answer_schema)], Bounds())
         except InvalidRequest as error:

@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 
 from gateway.adapters.prompt_bundle import Bundle, bundles
-from gateway.adapters.prompt_files import VERSIONS, PromptProblem, read_folder
+from gateway.adapters.prompt_files import PromptProblem, read_folder
 from gateway.adapters.prompt_front import NAME_PATTERN
+from gateway.adapters.prompt_paths import VERSIONS
 from gateway.domain.document import ConfigError, Document, Problem, did_you_mean
 
 FILE = "labels.yaml"

@@ -11,9 +11,10 @@ from typing import Any
 
 from gateway.adapters import prompt_render
 from gateway.adapters.prompt_bundle import Bundle, bundles
-from gateway.adapters.prompt_files import names_in, read_folder
+from gateway.adapters.prompt_files import read_folder
 from gateway.adapters.prompt_labels import PRODUCTION, WORKING, read_store
 from gateway.adapters.prompt_locales import locale_of
+from gateway.adapters.prompt_paths import names_in
 from gateway.adapters.prompt_render import DEADLINE, Loaded
 from gateway.domain import control_tokens
 from gateway.domain.document import ConfigError, Problem, did_you_mean

@@ -31,7 +31,7 @@ def promote(
     author must approve that: who runs this command, or --approver.
     """
     from gateway.adapters import prompt_labels as labels
-    from gateway.adapters.prompt_files import VERSIONS
+    from gateway.adapters.prompt_paths import VERSIONS
 
     _check_label(label, labels.WORKING)
     with refusing("mend them and promote again"):

@@ -146,8 +146,8 @@ def new(name: str, folder: Path | None, kind: Kind) -> None:
     """Write a first file that lints, and whose test holds."""
     import re
 
-    from gateway.adapters.prompt_files import SUFFIX
     from gateway.adapters.prompt_front import NAME_PATTERN
+    from gateway.adapters.prompt_paths import SUFFIX
     from gateway.adapters.prompt_scaffold import scaffold
 
     if not re.fullmatch(NAME_PATTERN, name):
