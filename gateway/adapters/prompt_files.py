@@ -153,7 +153,7 @@ def read_prompt(source: Source) -> PromptSource:
 
 
 # Reading YAML is most of reading a folder, and after an edit all files but one are as they were.
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def front_of(source: Source) -> Document:
     """The front matter as YAML with keys; nobody changes it. ConfigError."""
     found = _FENCE.match(source.text)
