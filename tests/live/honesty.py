@@ -118,7 +118,9 @@ def _rewriting(task: LiveTask, said: Result, folder: Path) -> None:
 
 
 def _edited(content: str, edits: list[Result]) -> str:
-    """The file after the LSP edits, all of which speak of it as it was."""
+    """The file after the LSP edits, all of which speak of it as it was; a byte order mark is no
+    character to them."""
+    mark, content = ("\ufeff", content[1:]) if content.startswith("\ufeff") else ("", content)
     units = content.encode("utf-16-le")
     starts = [0] + [match.end() for match in re.finditer("\r\n|\r|\n", content)]
     offsets = [len(content[:start].encode("utf-16-le")) for start in starts]
@@ -129,7 +131,7 @@ def _edited(content: str, edits: list[Result]) -> str:
     for edit in sorted(edits, key=lambda one: offset(one["range"]["start"]), reverse=True):
         first, end = offset(edit["range"]["start"]), offset(edit["range"]["end"])
         units = units[:first] + edit["new_text"].encode("utf-16-le") + units[end:]
-    return units.decode("utf-16-le")
+    return mark + units.decode("utf-16-le")
 
 
 def _review(task: LiveTask, said: Result, folder: Path) -> None:

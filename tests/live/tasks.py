@@ -21,7 +21,7 @@ class LiveTask:
     id: str
     action: str
     sent: Mapping[str, Any] = field(repr=False)
-    tokens: int = 64
+    tokens: int = 48
 
     @property
     def body(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ REWRITE = (
             "selection": lines(3, 4),
             "instruction": "Return 0 if the list is empty.",
         },
-        96,
+        72,
     ),
     LiveTask(
         "rewrite-javascript-crlf",
@@ -153,13 +153,13 @@ REWRITE = (
             "selection": lines(1, 4),
             "instruction": "Use let instead of var.",
         },
-        96,
+        72,
     ),
     LiveTask(
         "rewrite-typescript-bom",
         "rewrite",
         {"file": file("greet.ts", TYPESCRIPT), "instruction": "Use a template literal."},
-        96,
+        72,
     ),
     LiveTask(
         "rewrite-java-without-last-newline",
@@ -169,7 +169,7 @@ REWRITE = (
             "selection": {"start": at(3), "end": at(6, 1)},
             "instruction": "Refuse amounts below zero.",
         },
-        96,
+        72,
     ),
     LiveTask(
         "rewrite-c-tabs",
@@ -179,7 +179,7 @@ REWRITE = (
             "selection": lines(4, 5),
             "instruction": "Remove the last statement.",
         },
-        96,
+        72,
     ),
     LiveTask(
         "rewrite-python-in-korean",
@@ -189,16 +189,16 @@ REWRITE = (
             "instruction": "함수 이름을 average로 바꿔 줘.",
             "answer_language": "ko",
         },
-        96,
+        72,
     ),
 )
 CHANGE = (
-    LiveTask("docstring-go", "docstring", {"file": file("price.go", GO)}, 96),
+    LiveTask("docstring-go", "docstring", {"file": file("price.go", GO)}, 72),
     LiveTask(
         "fix-python",
         "fix",
         {"file": file("total.py", MISSPELLED), "diagnostics": [UNDEFINED]},
-        96,
+        72,
     ),
     LiveTask(
         "fix-typescript",
@@ -208,11 +208,11 @@ CHANGE = (
             "selection": lines(0, 3),
             "diagnostics": [IMPLICIT, UNUSED],
         },
-        96,
+        72,
     ),
 )
 JUDGE = (
-    LiveTask("review-java", "review", {"file": file("src/Account.java", JAVA)}, 96),
+    LiveTask("review-java", "review", {"file": file("src/Account.java", JAVA)}, 192),
     LiveTask(
         "review-python-in-korean",
         "review",
@@ -222,14 +222,12 @@ JUDGE = (
             "answer_language": "ko",
             "options": {"repair": 1},
         },
-        96,
     ),
-    LiveTask("tests-python", "tests", {"file": file("src/mean.py", PYTHON)}, 96),
+    LiveTask("tests-python", "tests", {"file": file("src/mean.py", PYTHON)}, 144),
     LiveTask(
         "tests-go-at-a-path",
         "tests",
         {"file": file("price.go", GO), "options": {"target_path": "checks/price_test.go"}},
-        48,
     ),
 )
 SAY = (
@@ -247,7 +245,6 @@ SAY = (
                 {"role": "assistant", "content": "With fmt.Printf."},
             ],
         },
-        48,
     ),
 )
 
