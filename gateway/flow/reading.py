@@ -19,7 +19,7 @@ from gateway.domain.ports import Answers, Prompts
 from gateway.domain.quotes import Quotes
 from gateway.domain.review import Review
 from gateway.domain.secret_scan import restore
-from gateway.domain.syntax_errors import SyntaxErrors
+from gateway.domain.syntax_errors import SyntaxErrors, verdict
 from gateway.flow.job import Job
 from gateway.flow.provenance import remark_of
 from gateway.flow.repair import Repair, both, fits
@@ -87,7 +87,7 @@ class Reading:
         if job.action.kind == "review":
             return await _computed(job, _reviewed, job, answer)
         if job.action.kind == "file":
-            return await _computed(job, _written, job, answer)
+            return await _computed(job, _written, job, answer, self._syntax)
         return Spoken(text)
 
 
@@ -96,7 +96,7 @@ def _reviewed(job: Job, answer: Answer) -> Review:
     return review.read(answer, job.context.rendered.schema, quotes)
 
 
-def _written(job: Job, answer: Answer) -> NewFile:
+def _written(job: Job, answer: Answer, syntax: SyntaxErrors | None) -> NewFile:
     material, rendered = job.task.question.material, job.context.rendered
     file = material.file
     path = job.task.target_path
@@ -106,7 +106,10 @@ def _written(job: Job, answer: Answer) -> NewFile:
         prefill=rendered.prefill or "",
         echoes=tuple(tag + rendered.suffix for tag in ("selected", "selection")),
     )
-    return new_file.read(answer, path, file.language, protocol, file.eol)
+    found = new_file.read(answer, path, file.language, protocol, file.eol)
+    if syntax is None or not job.task.syntax_check or found.status != "created":
+        return found
+    return found.judged(verdict(syntax, file.language, "", found.text))
 
 
 _RESULTS: dict[Form, Callable[..., dict[str, Any]]] = {

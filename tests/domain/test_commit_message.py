@@ -34,3 +34,9 @@ def test_the_subject_is_the_first_line_and_the_body_all_that_follows(
     found = read(text)
     assert (found.subject, found.body) == (subject, body)
     assert found.message == (f"{subject}\n\n{body}" if body else subject)
+
+
+@pytest.mark.parametrize("text", ["", "diff --git a/x b/x\n--- a/x\n", "@@ -1 +1 @@\n", "--- a/x"])
+def test_a_diff_that_is_repeated_is_no_message(text: str) -> None:
+    assert not read(text).fits
+    assert read("Add a guard").fits

@@ -90,3 +90,13 @@ def test_half_a_character_is_replaced() -> None:
 def test_a_placeholder_of_a_secret_is_told_of() -> None:
     found = made("KEY = 'SECRET_REMOVED_0001_'\n")
     assert [warning.code for warning in found.warnings] == ["secret_placeholder"]
+
+
+def test_a_file_that_cannot_be_parsed_is_told_of_and_may_be_mended() -> None:
+    found = made("<test>\nx = 1\n")
+    assert (found.status, found.syntax, found.rank) == ("created", "unknown", 0)
+    broken = found.judged("worse")
+    assert (broken.rank, broken.warnings[-1].code) == (1, "syntax")
+    assert broken.problem == broken.warnings[-1].message
+    assert found.judged("ok").problem == ""
+    assert made("", "stop").rank > broken.rank

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from gateway.client import Completion
@@ -80,3 +81,17 @@ async def test_a_new_file_does_not_take_the_path_of_one_that_was_sent() -> None:
         a_job("tests", Task(question))
     )
     assert result["path"] == "tests/test_a_2.py"
+
+
+async def test_a_new_file_that_does_not_parse_is_asked_for_again() -> None:
+    job = await walked("tests", task("tests", repairs=True), "x = 1\n")
+    said = Completion("x = ?\n", "stop", "m", "r0", 1, None, "</tests>")
+    reading = Reading(House([]).pipeline, SHIPPED, Counts())
+    found = await reading.read(job, said)
+    assert isinstance(found, NewFile)
+    assert (found.status, found.syntax) == ("created", "worse")
+    assert reading.repairs(job, said, found)
+    job.task = replace(job.task, syntax_check=False)
+    found = await reading.read(job, said)
+    assert isinstance(found, NewFile)
+    assert found.syntax == "unknown"
