@@ -158,8 +158,9 @@ class Rotation:
             found = await self._router.async_get_available_deployment(
                 model=model, request_kwargs=kwargs
             )
-        except Exception:
+        except Exception as error:
             # The same edge as in _ask: over its limits, or cooling down.
+            error.__traceback__ = None
             return None
         key = found["model_info"]["id"]
         return self._known.by_id.get(key) if key in ids else None
@@ -192,9 +193,11 @@ class Rotation:
             found = await self._router.async_get_healthy_deployments(
                 model=model, request_kwargs=self._kwargs(model, order, tags)
             )
-        except Exception:
+        except Exception as error:
             # A marked edge: LiteLLM says "all of them are cooling down" by several exceptions,
-            # some of them plain ValueError, and none of them is a reason to fail here.
+            # some of them plain ValueError, and none of them is a reason to fail here. It also
+            # keeps them in the frames that they come from: cycles for the garbage collector.
+            error.__traceback__ = None
             return []
         return found if isinstance(found, list) else [found]
 

@@ -15,6 +15,9 @@ os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # no implicit reading of ./
 os.environ.setdefault("LITELLM_LOG", "ERROR")
 
 import litellm
+
+# It would import this when the first replica is let rest: all streams would stand still for it.
+import litellm.integrations.prometheus
 from litellm import exceptions
 from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
 from litellm.router import Router

@@ -135,6 +135,7 @@ class Telemetry:
             return
         if kept.probe is not None:
             kept.probe.abandon(outcome.kind.value)
+            kept.probe = None  # which knows `kept`: no cycle is left to the garbage collector
         self._measure(call, outcome, kept)
         if kept.trace is not None:
             kept.trace.finish(outcome)

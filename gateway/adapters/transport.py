@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from time import monotonic
 from types import TracebackType
-from typing import ClassVar
+from typing import Any, ClassVar
 from weakref import WeakSet
 
 import aiohttp
 from aiohttp.connector import Connection
 
+from gateway.adapters.descriptors import kept_for_clients, left_above
 from gateway.adapters.whole_body import whole_body
 from gateway.domain.errors import OutOfDescriptors
 from gateway.domain.ports import WireError
@@ -101,6 +104,8 @@ class AiohttpResponse:
             async for chunk in content.iter_any():
                 yield chunk
         except (aiohttp.ClientError, OSError) as error:
+            # aiohttp keeps the error in what raised it: a cycle, and the whole answer hangs on it.
+            error.__traceback__ = None
             # What came together with the break counts: aiohttp keeps it and says only the error.
             if held := b"".join(getattr(content, "_buffer", ())):
                 yield held
@@ -125,10 +130,8 @@ class AiohttpWire:
         self._fresh: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> AiohttpWire:
-        kept = aiohttp.TCPConnector(
-            limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS, ttl_dns_cache=30
-        )
-        fresh = aiohttp.TCPConnector(limit=0, force_close=True, ttl_dns_cache=30)
+        kept = _connector(keepalive_timeout=_KEEP_ALIVE_SECONDS)
+        fresh = _connector(force_close=True)
         self._kept = await self._sessions.enter_async_context(_session(kept))
         self._fresh = await self._sessions.enter_async_context(_session(fresh))
         return self
@@ -163,10 +166,12 @@ class AiohttpWire:
             ValueError,  # a URL that is none, a line break in a header: of a wrong configuration
             ssl.SSLError,
         ) as error:
+            error.__traceback__ = None
             if getattr(error, "errno", None) in _EXHAUSTED:
                 raise OutOfDescriptors(_describe(error)) from error
             raise WireError(Fault.CONNECT, _describe(error)) from error
         except (aiohttp.ClientError, OSError) as error:
+            error.__traceback__ = None
             raise WireError(Fault.BROKEN, _describe(error)) from error
 
     async def _exchange(
@@ -181,6 +186,21 @@ class AiohttpWire:
             method, url, data=body, headers=headers, allow_redirects=False, timeout=self._timeout
         )
         return AiohttpResponse(response)
+
+
+def _connector(**how: Any) -> aiohttp.TCPConnector:
+    return aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, socket_factory=_socket, **how)
+
+
+def _socket(address: tuple[Any, ...]) -> socket.socket:
+    """For a connection to that address of getaddrinfo; EMFILE as if there were no more descriptors
+    where the last ones are kept for clients."""
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    if left_above(made.fileno()) < kept_for_clients():
+        made.close()
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    return made
 
 
 def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:

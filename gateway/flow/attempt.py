@@ -118,7 +118,10 @@ class Attempts:
             raise
         counts = None if failed.fault.of_client else failed.fault
         lease.end(failed.fault, counts, failed.retry_after)
-        raise failed
+        try:
+            raise failed
+        finally:
+            del failed  # which knows this frame: no cycle is left to the garbage collector
 
     def deadline(self, call: Call) -> float:
         """When an answer must have begun at the latest, in monotonic seconds."""

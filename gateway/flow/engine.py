@@ -116,7 +116,8 @@ class Engine:
                     raise AttemptFailed(Fault.CONTEXT_WINDOW, str(excess)) from excess
                 opened = await walk.first(Ask(body, begin_by))
             except AttemptFailed as error:
-                failed = (error, walk.last)
+                # Its traceback knows this frame: a cycle, left to the garbage collector.
+                failed = (error.with_traceback(None), walk.last)
                 models += self._router.fallbacks(chosen.model, error.fault)
             else:
                 opened.rescue = Handover(self._gear, walk, body) if call.stream else None

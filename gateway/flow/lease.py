@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 LAST_SECONDS = 1.0
 
 
+def _unwatched() -> None:
+    """In place of what knows the lease: else the two would keep each other, and all that hangs on
+    them, until the garbage collector comes, which halts every stream."""
+
+
 @dataclass(slots=True)
 class Lease:
     """The load that one attempt puts on a replica, given back exactly once. `limit` is the timeout
@@ -60,6 +65,7 @@ class Lease:
             return
         self.ended = True
         self._unwatch()
+        self._unwatch, self.limit = _unwatched, None
         try:
             if self.response is not None:
                 if result == "ok":

@@ -66,7 +66,9 @@ class Pipeline:
             meter.error = error
             raise
         finally:
-            await self._settle(call, meter.outcome())
+            outcome = meter.outcome()
+            meter.error = None  # whose traceback knows `meter`: a cycle, all of the call in it
+            await self._settle(call, outcome)
 
     async def _check(self, call: Call, prepare: Prepare | None) -> tuple[Replica, ...]:
         call.caller = self._identify(call)

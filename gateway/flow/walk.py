@@ -107,20 +107,23 @@ class Walk:
     async def _go(self, ask: Ask, failed: AttemptFailed | None, *, free: bool = False) -> Opened:
         going_on = failed is not None
         most = self._left_to_go_on if going_on else self._gear.rule.limit + 1
-        for number in range(1, most + 1):
-            replica = await self._choose(ask, failed, free=free)
-            self._left_to_go_on -= going_on
-            self.last, free = replica, free and going_on
-            try:
-                return await self._make(replica, ask)
-            except AttemptFailed as error:
-                self._failed(replica, error)
-                failed = error
-                spent = self._gear.clock() >= ask.begin_by
-                if spent or not error.fault.elsewhere or number >= most:
-                    raise
-        assert failed is not None  # a first walk makes at least one attempt
-        raise failed
+        try:
+            for number in range(1, most + 1):
+                replica = await self._choose(ask, failed, free=free)
+                self._left_to_go_on -= going_on
+                self.last, free = replica, free and going_on
+                try:
+                    return await self._make(replica, ask)
+                except AttemptFailed as error:
+                    self._failed(replica, error)
+                    failed = error
+                    spent = self._gear.clock() >= ask.begin_by
+                    if spent or not error.fault.elsewhere or number >= most:
+                        raise
+            assert failed is not None  # a first walk makes at least one attempt
+            raise failed
+        finally:
+            failed = None  # which knows this frame: no cycle is left to the garbage collector
 
     def _failed(self, replica: Replica, error: AttemptFailed) -> None:
         self._tried.add(replica.id)

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from gateway.domain.errors import GatewayError, InvalidRequest, RouteNotFound
 from gateway.web.closing import Closing, ClosingDoor
 from gateway.web.description import describe
-from gateway.web.edge import BodyLimit, ErrorResponse, RequestId
+from gateway.web.edge import BodyLimit, ErrorResponse, RequestId, Room
 
 _DESCRIPTION = """
 OpenAI's API (`/v1/*`) in front of the team's own vLLM replicas, and code assistance
@@ -54,6 +54,7 @@ def build_app(
         # The whole list, outermost first: pure ASGI, nothing that buffers.
         middleware=[
             Middleware(RequestId),
+            Middleware(Room),
             Middleware(ClosingDoor, closing=closing),
             Middleware(BodyLimit, limit=max_body_bytes),
         ],

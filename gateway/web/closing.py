@@ -14,11 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.domain.errors import ShuttingDown
 from gateway.web.connection import mark_cut, was_cut
-from gateway.web.edge import send_error
+from gateway.web.edge import ALWAYS, last, send_error
 
 _log = logging.getLogger("gateway.web")
-# What operators ask to the very end.
-_ALWAYS = frozenset({"/healthz", "/readyz", "/metrics"})
 _UNWIND_SECONDS = 2.0
 
 
@@ -97,12 +95,12 @@ class ClosingDoor:
         self._closing = closing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in _ALWAYS:
+        if scope["type"] != "http" or scope["path"] in ALWAYS:
             await self._app(scope, receive, send)
             return
         call_id = scope["state"]["request_id"]
         if self._closing.refusing:
-            await send_error(_last(send), ShuttingDown(), call_id)
+            await send_error(last(send), ShuttingDown(), call_id)
             return
         started = False
 
@@ -120,17 +118,6 @@ class ClosingDoor:
                 # The server would log a traceback. A stream has been ended by its relay.
                 if not started:
                     await send_error(send, ShuttingDown(), call_id)
-
-
-def _last(send: Send) -> Send:
-    """The connection is to end with this answer."""
-
-    async def send_last(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
-        await send(message)
-
-    return send_last
 
 
 @asynccontextmanager

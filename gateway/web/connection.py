@@ -10,6 +10,7 @@ import socket
 import struct
 import sys
 import termios
+from http import HTTPStatus
 from typing import ClassVar
 
 import orjson
@@ -17,7 +18,8 @@ from starlette.types import Scope
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from gateway.domain.errors import InvalidRequest
+from gateway.adapters.descriptors import kept_for_refusals, left_above
+from gateway.domain.errors import GatewayError, InvalidRequest, OutOfDescriptors
 
 KEEP_ALIVE_SECONDS = 75
 """How long a connection may lie idle: longer than in the pools of clients (5 in httpx, and so in
@@ -26,6 +28,7 @@ next request is sent to."""
 
 _STALLED = "client_stalled"
 _CUT = "cut_by_shutdown"
+_CROWDED = "crowded"
 
 
 class HeadersTooLarge(InvalidRequest):
@@ -36,8 +39,8 @@ class HeadersTooLarge(InvalidRequest):
 
 
 _RESET = struct.pack("ii", 1, 0)
-_REFUSED = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\n"
+_ANSWER = (
+    b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\n%s"
     b"content-length: %d\r\nconnection: close\r\n\r\n"
 )
 
@@ -57,14 +60,20 @@ def was_cut(scope: Scope) -> bool:
     return bool(scope.get("state", {}).get(_CUT))
 
 
+def is_crowded(scope: Scope) -> bool:
+    """Whether this request's connection is one of the last that this process may open."""
+    return bool(scope.get("state", {}).get(_CROWDED))
+
+
 class Connection(HttpToolsProtocol):
-    """HTTP/1.1 as uvicorn speaks it, with three promises more.
+    """HTTP/1.1 as uvicorn speaks it, with four promises more.
 
     A client that takes nothing for `stall` seconds while more than 64 KiB wait for it is cut off,
     whatever it asked for. And when a client goes, the request that is being answered hears of it,
     also where further ones were pipelined behind it. And a request's line and headers, however
     slowly they come, are at most `header_bytes` long and `headers` many: else it is answered 431
-    and the connection closed.
+    and the connection closed. And a client that takes one of the last descriptors is told to come
+    back, whether there is time to hear it (`is_crowded`) or not.
     """
 
     stall: ClassVar[float] = 60.0
@@ -75,6 +84,18 @@ class Connection(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
     _unread = 0
     _answering: RequestResponseCycle | None = None
+    _crowded = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client is here; or one too many, whose requests are refused."""
+        super().connection_made(transport)
+        plug = transport.get_extra_info("socket")
+        left = sys.maxsize if plug is None else left_above(plug.fileno())
+        self._crowded = left < kept_for_refusals()
+        if left < kept_for_refusals() // 2:
+            # The next might be one too many: no time to hear what this one wants.
+            self._say(OutOfDescriptors())
+            transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client. llhttp keeps what it is given of a header until its end has come,
@@ -123,9 +144,16 @@ class Connection(HttpToolsProtocol):
         cycle = self._answering
         if cycle is None or cycle.response_complete:  # else it would get into another answer
             text = f"The request has more than {most} (the operator sets server.{setting})."
-            body = orjson.dumps(HeadersTooLarge(text).body())
-            self.transport.write(_REFUSED % len(body) + body)
+            self._say(HeadersTooLarge(text))
         self.transport.close()
+
+    def _say(self, error: GatewayError) -> None:
+        """An answer to what no application has seen."""
+        body = orjson.dumps(error.body())
+        phrase = HTTPStatus(error.status).phrase.encode()
+        again = b"retry-after: %d\r\n" % error.retry_after if error.retry_after else b""
+        head = _ANSWER % (error.status, phrase, again, len(body))
+        self.transport.write(head + body)
 
     def on_headers_complete(self) -> None:
         """What follows is a body, or the next request."""
@@ -159,6 +187,8 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
+        if self._crowded:
+            cycle.scope.setdefault("state", {})[_CROWDED] = True
         super()._start_asgi_task(cycle, app)
 
     def _look(self) -> None:

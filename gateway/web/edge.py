@@ -10,10 +10,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.domain.errors import BodyTooLarge, GatewayError
+from gateway.domain.errors import BodyTooLarge, GatewayError, OutOfDescriptors
+from gateway.web.connection import is_crowded
 from gateway.web.door import request_id
 
 _log = logging.getLogger("gateway.web")
+ALWAYS = frozenset({"/healthz", "/readyz", "/metrics"})
+"""What operators ask, and are answered whatever the gateway refuses to everybody else."""
 
 
 def error_headers(error: GatewayError) -> list[tuple[bytes, bytes]]:
@@ -21,6 +24,8 @@ def error_headers(error: GatewayError) -> list[tuple[bytes, bytes]]:
     headers = [(b"content-type", b"application/json")]
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % retry_after(error.retry_after)))
+    if isinstance(error, OutOfDescriptors):
+        headers.append((b"connection", b"close"))  # an idle one would keep another client out
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     return headers
@@ -46,6 +51,17 @@ async def send_error(send: Send, error: GatewayError, call_id: str) -> None:
     start = {"type": "http.response.start", "status": response.status_code}
     await send({**start, "headers": response.raw_headers})
     await send({"type": "http.response.body", "body": response.body})
+
+
+def last(send: Send) -> Send:
+    """`send` for the answer with which the connection is to end."""
+
+    async def send_last(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        await send(message)
+
+    return send_last
 
 
 class RequestId:
@@ -78,6 +94,25 @@ class RequestId:
             if started:
                 raise
             await send_error(send_with_id, GatewayError(), call_id)
+
+
+class Room:
+    """Refuses the requests of a connection that takes one of the last descriptors: there is none
+    for a replica to answer them. It stands within RequestId, whose id it needs."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not is_crowded(scope):
+            await self._app(scope, receive, send)
+        elif scope["path"] in ALWAYS:
+            await self._app(scope, receive, last(send))
+        else:
+            call_id = scope["state"]["request_id"]
+            error = OutOfDescriptors("a client's connection is one of the last (RLIMIT_NOFILE)")
+            _log.warning("refused: %s", error.detail, extra={"request_id": call_id})
+            await send_error(send, error, call_id)
 
 
 class BodyLimit:

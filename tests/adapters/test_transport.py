@@ -175,6 +175,18 @@ async def test_out_of_descriptors_is_no_fault_of_the_replica(
     assert await status_of(wire, mock_vllm) == 200
 
 
+async def test_the_last_descriptors_are_kept_for_clients(
+    wire: AiohttpWire, mock_vllm: MockVLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [49]
+    monkeypatch.setattr("gateway.adapters.transport.left_above", lambda _: left[-1])
+    monkeypatch.setattr("gateway.adapters.transport.kept_for_clients", lambda: 50)
+    with pytest.raises(OutOfDescriptors):
+        await post(wire, mock_vllm)
+    left.append(50)
+    assert await status_of(wire, mock_vllm) == 200
+
+
 async def test_a_name_that_nobody_knows_is_no_connection(
     wire: AiohttpWire, monkeypatch: pytest.MonkeyPatch
 ) -> None:

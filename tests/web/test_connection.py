@@ -256,3 +256,55 @@ def test_a_large_body_is_no_header(strict: ServedGateway) -> None:
     last = HEALTH + b"connection: close\r\n\r\n"
     answer = said(strict, request("/api/ai/explain", body), request("/api/ai/explain", body), last)
     assert (answer.count(b"HTTP/1.1 422"), answer.count(b"HTTP/1.1 200")) == (2, 1)
+
+
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Its last number is how many descriptors there still are; 40 are kept to refuse clients."""
+    numbers = [1000]
+    monkeypatch.setattr("gateway.web.connection.left_above", lambda _: numbers[-1])
+    monkeypatch.setattr("gateway.web.connection.kept_for_refusals", lambda: 40)
+    return numbers
+
+
+def test_who_gets_one_of_the_last_descriptors_is_told_to_come_back(
+    strict: ServedGateway, left: list[int]
+) -> None:
+    left.append(39)
+    head, _, body = said(strict, request("/v1/chat/completions", chat())).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nretry-after: 1\r\n" in head
+    assert b"\r\nx-request-id: req-" in head
+    assert json.loads(body)["error"]["code"] == "gateway_overloaded"
+
+
+def test_operators_are_answered_on_the_last_descriptors_and_the_connection_ends(
+    strict: ServedGateway, left: list[int]
+) -> None:
+    left.append(39)
+    answer = said(strict, HEALTH + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nconnection: close\r\n" in answer
+
+
+def test_who_comes_when_all_but_the_last_are_gone_is_answered_unheard(
+    strict: ServedGateway, left: list[int]
+) -> None:
+    left.append(19)
+    head, _, body = said(strict).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+    assert b"\r\nretry-after: 1\r\n" in head
+    assert json.loads(body)["error"]["code"] == "gateway_overloaded"
+
+
+def test_a_connection_from_better_times_is_served_on(
+    strict: ServedGateway, left: list[int]
+) -> None:
+    with connect(strict) as plug:
+        plug.settimeout(10)
+        for _ in range(2):
+            plug.sendall(HEALTH + b"\r\n")
+            answer = plug.recv(65_536)
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            assert b"connection: close" not in answer
+            left.append(0)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.domain.errors import GatewayError, LLMError, Overloaded, Unauthorized
+from gateway.domain.errors import GatewayError, LLMError, OutOfDescriptors, Overloaded, Unauthorized
 from gateway.web.edge import BodyLimit, ErrorResponse, RequestId, error_headers
 
 
@@ -93,6 +93,7 @@ async def test_what_nobody_caught_is_a_500_that_says_nothing(
         (LLMError(retry_after=0.2), (b"retry-after", b"1")),
         (Overloaded(retry_after=7.2), (b"retry-after", b"8")),
         (Unauthorized(), (b"www-authenticate", b"Bearer")),
+        (OutOfDescriptors(), (b"connection", b"close")),
         (GatewayError(), (b"content-type", b"application/json")),
     ],
 )

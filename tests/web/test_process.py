@@ -13,7 +13,7 @@ def test_what_is_built_by_the_start_is_not_looked_through_for_garbage_while_it_s
     try:
         keep_for_good()
         assert gc.get_freeze_count() > before[0] + 10_000
-        assert gc.get_threshold() == (2000, *before[1][1:])
+        assert gc.get_threshold() == (2000, 5, 100)
     finally:
         gc.unfreeze()
         gc.set_threshold(*before[1])
