@@ -10,9 +10,10 @@ from typing import Any
 
 from gateway.adapters.prompt_check import TemplateCheck
 from gateway.adapters.prompt_compile import Templates, tags_in
-from gateway.adapters.prompt_files import Folder, PromptSource, Source, partial_path, problem_at
+from gateway.adapters.prompt_files import Folder, PromptSource, Source, problem_at
 from gateway.adapters.prompt_front import FrontMatter, InputSpec, Variant
 from gateway.adapters.prompt_locales import languages
+from gateway.adapters.prompt_paths import partial_path
 from gateway.adapters.prompt_render import Loaded
 from gateway.adapters.prompt_tags import PromptEnvironment
 from gateway.domain.call import PromptRef

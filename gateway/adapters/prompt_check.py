@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 from jinja2 import TemplateSyntaxError, nodes
 
 from gateway.adapters.prompt_expressions import TAGS, ExpressionCheck, Place, Scope
-from gateway.adapters.prompt_files import Source, partial_path
+from gateway.adapters.prompt_files import Source
 from gateway.adapters.prompt_lexemes import Lexemes
+from gateway.adapters.prompt_paths import partial_path
 from gateway.adapters.prompt_tags import PromptEnvironment
 from gateway.domain.document import did_you_mean
 

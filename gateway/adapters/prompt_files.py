@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -11,17 +11,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gateway.adapters.prompt_front import FrontMatter, known_keys, part_at
-from gateway.domain.bounds import Bounds
+from gateway.adapters.prompt_paths import LOCALE, SUFFIX, name_of, template_paths
 from gateway.domain.document import ConfigError, Document, Problem, did_you_mean
-from gateway.domain.errors import InvalidRequest
-from gateway.domain.schema_bounds import check_schemas
 
 KeyPath = tuple[str | int, ...]
 
-SUFFIX = ".prompt.j2"
-VERSIONS = "_versions"
-"""The folder of texts that labels stand for, beside the working ones."""
-LOCALE = re.compile(r"^(?P<name>[^.]+)\.(?P<locale>[a-z]{2,3})\.prompt\.j2$")
 _FENCE = re.compile(r"\A---[ \t]*\n(?P<front>.*?\n)?---[ \t]*(?:\n|\Z)", re.DOTALL)
 _QUOTED_VERSION = re.compile(r"version[ \t]*:[ \t]*[\"']")
 _START = (
@@ -95,19 +89,17 @@ class Folder:
     problems: list[Problem] = field(default_factory=list)
 
 
-def partial_path(name: str) -> str:
-    """The path of the partial that an include names; the ending may be left out."""
-    return name if name.endswith(".j2") else f"{name}.j2"
-
-
-def read_folder(root: Path) -> Folder:
-    """Every prompt and partial below `root`. ConfigError only when there is no such folder."""
+def read_folder(root: Path, names: Collection[str] = ()) -> Folder:
+    """Every partial below `root`, and every prompt or, with `names`, those alone. ConfigError only
+    when there is no such folder."""
     if not root.is_dir():
         raise ConfigError(
             [Problem(str(root), 0, "there is no such folder", "name it with --prompts DIR")]
         )
     folder = Folder()
-    for path in _template_paths(root):
+    for path in template_paths(root):
+        if names and path.name.endswith(SUFFIX) and name_of(root, path) not in names:
+            continue
         source = _read(root, path, folder.problems)
         if source is None:
             continue
@@ -123,19 +115,10 @@ def read_folder(root: Path) -> Folder:
             folder.problems.extend(error.problems)
         else:
             folder.prompts[prompt.front.name] = prompt
-    if not folder.prompts and not folder.problems:
+    if not folder.prompts and not folder.problems and not names:
         message = f"no file *{SUFFIX} in this folder"
         folder.problems.append(Problem(str(root), 0, message, "name another with --prompts DIR"))
     return folder
-
-
-def _template_paths(root: Path) -> list[Path]:
-    found = []
-    # Linked folders are not walked. A mounted Kubernetes ConfigMap keeps copies in "..<date>".
-    for folder, folders, names in os.walk(root, followlinks=False):
-        folders[:] = [name for name in folders if not name.startswith(".") and name != VERSIONS]
-        found += [Path(folder, name) for name in names if name.endswith(".j2")]
-    return sorted(found)
 
 
 def _read(root: Path, path: Path, problems: list[Problem]) -> Source | None:
@@ -174,7 +157,7 @@ _document = lru_cache(maxsize=256)(Document)
 
 
 def front_of(source: Source) -> Document:
-    """The front matter as YAML with keys. ConfigError."""
+    """The front matter as YAML with keys; nobody changes it. ConfigError."""
     found = _FENCE.match(source.text)
     if found is None:
         raise ConfigError([source.problem("E100", 1, 1, "no front matter", _START)])
@@ -278,6 +261,11 @@ def _beyond_types(source: Source, document: Document, front: FrontMatter) -> lis
             wrong(("cache", "order"), "E102", f"the input {name!r} is missing from the order", fix)
     problems += broken_trials(source, document, front)
     if front.output.answer_schema is not None:
+        # Here, not above: what measures patterns takes a while to load, and few prompts have any.
+        from gateway.domain.bounds import Bounds
+        from gateway.domain.errors import InvalidRequest
+        from gateway.domain.schema_bounds import check_schemas
+
         try:
             check_schemas([("output.schema", front.output.answer_schema)], Bounds())
         except InvalidRequest as error:

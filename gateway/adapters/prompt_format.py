@@ -9,8 +9,8 @@ from typing import Any
 
 from jinja2 import TemplateSyntaxError
 
-from gateway.adapters.prompt_files import LOCALE, SUFFIX
 from gateway.adapters.prompt_front import FrontMatter
+from gateway.adapters.prompt_paths import LOCALE, SUFFIX
 from gateway.adapters.prompt_tags import PromptEnvironment
 from gateway.domain.document import ConfigError, Document
 

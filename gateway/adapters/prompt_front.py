@@ -19,7 +19,8 @@ Role = Literal["system", "user", "assistant", "tool", "developer"]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # Built when first used: most parts are used inside FrontMatter alone, which builds them anyway.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Params(_Part):

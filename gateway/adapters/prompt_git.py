@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import subprocess
-import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,6 +47,8 @@ def export(folder: Path, revision: str, to: Path) -> Path:
     # From the top, or git archive would leave the path out.
     top = Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip())
     packed = _git(top, "archive", "--format=tar", revision, "--", inside)
+    import tarfile  # it brings compressors with it, which only `gateway prompts diff` needs
+
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(to, filter="data")
     return to / inside

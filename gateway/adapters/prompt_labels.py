@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 
 from gateway.adapters.prompt_bundle import Bundle, bundles
-from gateway.adapters.prompt_files import VERSIONS, PromptProblem, read_folder
+from gateway.adapters.prompt_files import PromptProblem, read_folder
 from gateway.adapters.prompt_front import NAME_PATTERN
+from gateway.adapters.prompt_paths import VERSIONS
 from gateway.domain.document import ConfigError, Document, Problem, did_you_mean
 
 FILE = "labels.yaml"
@@ -121,17 +122,21 @@ def keep(root: Path, bundle: Bundle) -> Path:
     return place
 
 
-def read_store(root: Path, working: Iterable[Bundle]) -> Store:
-    """Everything that was promoted below `root`, held against the texts there are now."""
+def read_store(root: Path, working: Iterable[Bundle], names: Collection[str] = ()) -> Store:
+    """Everything that was promoted below `root` (with `names`, of those prompts), held against the
+    texts there are now."""
     problems: list[Problem] = []
     try:
         labels = read_labels(root)
     except ConfigError as error:
         labels, problems = Labels(), list(error.problems)
+    if names:
+        own = {name: labels.labels[name] for name in labels.labels if name in names}
+        labels = labels.model_copy(update={"labels": own})
     texts: dict[tuple[str, str], Bundle] = {}
     for place in sorted((root / VERSIONS).glob("**/*")):
         name = place.parent.relative_to(root / VERSIONS).as_posix() if place.is_dir() else ""
-        if name and _is_sha(place.name):
+        if name and _is_sha(place.name) and (not names or name in names):
             problems += _take(place, name, texts)
     known = {bundle.name: bundle for bundle in working}
     problems += _unknown_labels(root, labels, known, texts)

@@ -15,10 +15,11 @@ from gateway.adapters.prompt_check import TemplateCheck
 from gateway.adapters.prompt_expressions import Scope
 from gateway.adapters.prompt_files import PromptProblem, Source, front_of, problem_at
 from gateway.adapters.prompt_front import FrontMatter
+from gateway.adapters.prompt_preview import estimate
 from gateway.adapters.prompt_render import Loaded, render
 from gateway.adapters.prompt_tags import PromptEnvironment
 from gateway.adapters.prompt_trials import verdicts
-from gateway.adapters.prompts import survey
+from gateway.adapters.prompts import Family, survey
 from gateway.domain.document import ConfigError, Problem
 from gateway.domain.errors import GatewayError
 
@@ -32,26 +33,47 @@ _MOMENTARY = re.compile(
 _RANKS = {"project": 0, "untrusted": 1, "user": 2}
 
 
-def estimate(text: str) -> int:
-    """Tokens of a text where no tokenizer is known: a quarter of its bytes."""
-    return -(-len(text.encode("utf-8", "replace")) // 4)
-
-
 def is_warning(problem: Problem) -> bool:
     """A prompt with only such problems can be used."""
     return isinstance(problem, PromptProblem) and problem.code.startswith("W")
 
 
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What lint found: every problem by file and line, failed tests among them; how many tests
+    passed; the prompts that are sound."""
+
+    problems: Sequence[Problem]
+    passed: int
+    families: Mapping[str, Family]
+
+    @property
+    def errors(self) -> int:
+        """How many problems keep a prompt from being used."""
+        return sum(not is_warning(problem) for problem in self.problems)
+
+    def __str__(self) -> str:
+        errors = self.errors
+        return f"{errors} errors, {len(self.problems) - errors} warnings, {self.passed} passed"
+
+
 def lint(folder: Path, names: Sequence[str] = (), count: Count = estimate) -> list[Problem]:
-    """Every problem of the prompts below `folder`, by file and line; with `names`, warnings and
-    tests of those prompts only. ConfigError when there is no such folder."""
-    families, problems = survey(folder)
-    for name, family in families.items():
-        if not names or name in names:
-            problems += warnings(family.working, count)
-            found = (verdict.problem for verdict in verdicts(family.working))
-            problems += [problem for problem in found if problem is not None]
-    return sorted(problems, key=lambda one: (one.file, one.line, getattr(one, "column", 0)))
+    """Every problem of the prompts below `folder`, by file and line; with `names`, of those prompts
+    only. ConfigError when there is no such folder, UnknownPrompt where a name is of no prompt."""
+    return list(examined(folder, names, count).problems)
+
+
+def examined(folder: Path, names: Sequence[str] = (), count: Count = estimate) -> Findings:
+    """`lint` with all that it found. ConfigError, UnknownPrompt."""
+    families, problems = survey(folder, names)
+    passed = 0
+    for family in families.values():
+        problems += warnings(family.working, count)
+        for verdict in verdicts(family.working):
+            passed += verdict.problem is None
+            problems += [verdict.problem] if verdict.problem else []
+    problems.sort(key=lambda one: (one.file, one.line, getattr(one, "column", 0)))
+    return Findings(problems, passed, families)
 
 
 def warnings(bundle: Bundle, count: Count) -> list[PromptProblem]:

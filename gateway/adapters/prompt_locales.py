@@ -8,8 +8,6 @@ from dataclasses import replace
 from pydantic import ValidationError
 
 from gateway.adapters.prompt_files import (
-    LOCALE,
-    SUFFIX,
     Folder,
     PromptSource,
     Source,
@@ -19,6 +17,7 @@ from gateway.adapters.prompt_files import (
     problem_at,
 )
 from gateway.adapters.prompt_front import LocaleMatter
+from gateway.adapters.prompt_paths import LOCALE, SUFFIX
 from gateway.domain.document import ConfigError, did_you_mean
 
 _NAMES = {

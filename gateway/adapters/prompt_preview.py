@@ -55,6 +55,11 @@ class Preview:
         }
 
 
+def estimate(text: str) -> int:
+    """Tokens of a text where no tokenizer is known: a quarter of its bytes."""
+    return -(-len(text.encode("utf-8", "replace")) // 4)
+
+
 def blocks(loaded: Loaded, rendered: Rendered, inputs: Mapping[str, Any]) -> dict[str, str]:
     """Every text whose tokens a preview tells: messages by number, inputs by name."""
     found = {str(n): message["content"] for n, message in enumerate(rendered.messages)}

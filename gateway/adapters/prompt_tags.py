@@ -14,8 +14,8 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from gateway.adapters.prompt_files import partial_path
 from gateway.adapters.prompt_front import Role
+from gateway.adapters.prompt_paths import partial_path
 from gateway.domain.document import did_you_mean
 
 MAX_CHARS = 400_000

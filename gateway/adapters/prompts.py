@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from gateway.adapters.prompt_bundle import Bundle, bundles
 from gateway.adapters.prompt_files import read_folder
 from gateway.adapters.prompt_labels import PRODUCTION, WORKING, read_store
 from gateway.adapters.prompt_locales import locale_of
+from gateway.adapters.prompt_paths import names_in
 from gateway.adapters.prompt_render import DEADLINE, Loaded
 from gateway.domain import control_tokens
 from gateway.domain.document import ConfigError, Problem, did_you_mean
@@ -81,8 +82,7 @@ class PromptFiles:
         """All versions of a prompt. UnknownPrompt (422) when there is none of that name."""
         family = self._families.get(name)
         if family is None:
-            hint = did_you_mean(name, self._families)
-            raise UnknownPrompt(f"There is no prompt {name[:200]!r}; {hint}", param="prompt")
+            raise _unknown(name, self._families)
         return family
 
     def get(self, name: str) -> Prompt:
@@ -119,6 +119,11 @@ class PromptFiles:
     def restore(self, text: str) -> str:
         """Undo, in a model's answer, what `render` did to control tokens in data."""
         return control_tokens.restore(text)
+
+
+def _unknown(name: str, known: Iterable[str]) -> UnknownPrompt:
+    hint = did_you_mean(name, known)
+    return UnknownPrompt(f"There is no prompt {name[:200]!r}; {hint}", param="prompt")
 
 
 def _no_version(name: str, family: Family, version: str) -> UnknownPrompt:
@@ -162,10 +167,14 @@ def load(folder: Path, clock: Callable[[], float] = time.monotonic) -> PromptFil
     return PromptFiles(families, clock)
 
 
-def survey(folder: Path) -> tuple[dict[str, Family], list[Problem]]:
-    """What is sound below `folder`, and all problems: for those who can use a part."""
-    found, problems = bundles(read_folder(folder))
-    store = read_store(folder, found.values())
+def survey(folder: Path, names: Collection[str] = ()) -> tuple[dict[str, Family], list[Problem]]:
+    """What is sound below `folder`, and all problems: for those who can use a part. With `names`,
+    of those prompts alone: nothing of the others is read. UnknownPrompt when one is not there."""
+    found, problems = bundles(read_folder(folder, names))
+    absent = [name for name in names if name not in found]
+    if absent and not problems:
+        raise _unknown(absent[0], names_in(folder))
+    store = read_store(folder, found.values(), names)
     families = {}
     for name, bundle in found.items():
         texts = {sha: text for (owner, sha), text in store.texts.items() if owner == name}

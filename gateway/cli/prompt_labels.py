@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli.prompt_options import family_of, folder_option, refusing, settings_of, stop
+from gateway.cli.prompt_options import family_of, folder_of, folder_option, refusing, stop
 
 if TYPE_CHECKING:
     from gateway.adapters.prompt_bundle import Bundle
@@ -31,11 +31,11 @@ def promote(
     author must approve that: who runs this command, or --approver.
     """
     from gateway.adapters import prompt_labels as labels
-    from gateway.adapters.prompt_files import VERSIONS
+    from gateway.adapters.prompt_paths import VERSIONS
 
     _check_label(label, labels.WORKING)
     with refusing("mend them and promote again"):
-        root = settings_of(folder).paths.prompts_dir
+        root = folder_of(folder)
         _check_text(root, name)
         family = family_of(root, name)
         known = labels.read_labels(root)
@@ -110,7 +110,7 @@ def rollback(name: str, label: str, folder: Path | None, to: str | None) -> None
     from gateway.adapters import prompt_labels as labels
 
     with refusing("mend them and roll back again"):
-        root = settings_of(folder).paths.prompts_dir
+        root = folder_of(folder)
         known = labels.read_labels(root)
         # The working file may be broken: all the more reason to go back.
         every = labels.read_store(root, ()).texts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -84,8 +85,19 @@ def stop(message: str, fix: str = "") -> None:
     sys.exit(BROKEN)
 
 
+def folder_of(folder: Path | None) -> Path:
+    """The prompts folder that is meant; no other setting is read. ConfigError."""
+    from gateway.domain.document import ConfigError
+    from gateway.settings.paths import ConfigPaths, resolve
+
+    paths, problems = resolve(ConfigPaths(prompts=folder))
+    if problems:
+        raise ConfigError(problems)
+    return paths.prompts_dir
+
+
 def settings_of(folder: Path | None) -> Settings:
-    """With the prompts folder that is meant. ConfigError."""
+    """All settings, with the prompts folder that is meant. ConfigError."""
     return load_settings({"prompts": folder}, {})
 
 
@@ -94,7 +106,7 @@ def family_of(folder: Path, name: str) -> Family:
     from gateway.adapters.prompts import PromptFiles, survey
     from gateway.domain.document import ConfigError
 
-    families, problems = survey(folder)
+    families, problems = survey(folder, (name,))
     if name not in families and problems:
         raise ConfigError(problems)
     return PromptFiles(families).family(name)
@@ -140,17 +152,31 @@ def inputs_of(loaded: Loaded, given: tuple[str, ...], file: Path | None) -> dict
     return found
 
 
-def counter(settings: Settings, tokenizer: Path | None) -> tuple[Callable[[str], int], bool]:
-    """Counts tokens of a text, and whether exactly: by tokenizer.json, where one is known."""
-    from gateway.adapters.prompt_lint import estimate
+def counter(folder: Path | None, tokenizer: Path | None) -> tuple[Callable[[str], int], bool]:
+    """Counts tokens of a text, and whether exactly: by tokenizer.json, where one is known, from
+    --tokenizer or from the settings. ConfigError."""
+    from gateway.adapters.prompt_preview import estimate
 
-    files = [tokenizer] if tokenizer else list(settings.assist.tokenizers.values())
+    files = [tokenizer] if tokenizer else _tokenizers(folder)
     if not files:
         return estimate, False
     from gateway.adapters.tokens import read_tokenizers
 
     known = next(iter(read_tokenizers({"it": files[0]}).values()))
     return lambda text: len(known.encode(text, add_special_tokens=False)), True
+
+
+def _tokenizers(folder: Path | None) -> list[Path]:
+    """Those that the settings name. To read all settings takes longer than all else that `render`
+    does, so this happens only where a line of theirs, or a variable, says that word."""
+    from gateway.settings.paths import ConfigPaths, resolve
+
+    file = resolve(ConfigPaths(prompts=folder))[0].config_dir / "gateway.yaml"
+    lines = file.read_text("utf-8", "replace").splitlines() if file.is_file() else []
+    said = any("tokenizers" in line and not line.lstrip().startswith("#") for line in lines)
+    if not said and "GATEWAY_ASSIST__TOKENIZERS" not in os.environ:
+        return []
+    return list(settings_of(folder).assist.tokenizers.values())
 
 
 def print_json(content: object) -> None:

@@ -12,6 +12,7 @@ from gateway.cli.prompt_options import (
     counter,
     face_of,
     family_of,
+    folder_of,
     folder_option,
     format_option,
     input_options,
@@ -55,17 +56,17 @@ def render(
     from gateway.adapters.prompt_preview import made
 
     with refusing("mend them and render again"):
-        settings = settings_of(folder)
-        loaded = face_of(settings.paths.prompts_dir, name, which)
-        count, exact = counter(settings, tokenizer)
+        loaded = face_of(folder_of(folder), name, which)
+        count, exact = counter(folder, tokenizer)
         shown = made(loaded, inputs_of(loaded, given, file), count)
     if form == "json":
         print_json({**shown.as_dict(), "exact": exact})
         return
-    _show(shown, "" if exact else "about ")
+    show_preview(shown, "" if exact else "about ")
 
 
-def _show(shown: Preview, about: str) -> None:
+def show_preview(shown: Preview, about: str) -> None:
+    """Messages, tokens and the cached prefix, for people. `about` stands before counts."""
     for message, tokens in zip(shown.rendered.messages, shown.tokens, strict=True):
         click.secho(f"[{message['role']}, {about}{tokens} tokens]", bold=True)
         click.echo(message["content"])
@@ -97,10 +98,9 @@ def diff(name: str, against: str, folder: Path | None, form: str, tokenizer: Pat
     from gateway.adapters.prompt_diff import compared
 
     with refusing("mend them and compare again"):
-        settings = settings_of(folder)
-        root = settings.paths.prompts_dir
+        root = folder_of(folder)
         new = family_of(root, name).working
-        count, exact = counter(settings, tokenizer)
+        count, exact = counter(folder, tokenizer)
         found = compared(_other(root, name, against), new, count)
     if form == "json":
         print_json({**found.as_dict(), "exact": exact})
@@ -121,9 +121,9 @@ def _other(root: Path, name: str, against: str) -> Bundle | None:
             stop(f"{name} has no {against}", f"it has {labels}")
         return found
     if Path(against).is_dir():
-        return bundles(read_folder(Path(against)))[0].get(name)
+        return bundles(read_folder(Path(against), (name,)))[0].get(name)
     with tempfile.TemporaryDirectory(prefix="gateway-prompts-") as place:
-        return bundles(read_folder(export(root, against, Path(place))))[0].get(name)
+        return bundles(read_folder(export(root, against, Path(place)), (name,)))[0].get(name)
 
 
 def _show_diff(found: PromptDiff, about: str) -> None:
@@ -167,13 +167,13 @@ def try_(
     with refusing("mend them and try again"):
         import time
 
-        settings = settings_of(folder)
-        loaded = face_of(settings.paths.prompts_dir, name, which)
+        address = url or _here(settings_of(folder))
+        loaded = face_of(folder_of(folder), name, which)
         rendered = rendered_of(loaded, inputs_of(loaded, given, file), time.monotonic)
     wanted = model or loaded.front.model.alias or ""
     unmarking = Unmarking(rendered.prefill or "")
     try:
-        for piece in pieces(Replica(url or _here(settings), key, wanted), rendered):
+        for piece in pieces(Replica(address, key, wanted), rendered):
             click.echo(unmarking.feed(piece), nl=False)
     except NoAnswer as error:
         stop(str(error), "start one with 'gateway serve', or name one with --url and --key")

@@ -12,14 +12,15 @@ import click
 from gateway.cli.prompt_labels import promote, rollback
 from gateway.cli.prompt_options import (
     BROKEN,
+    folder_of,
     folder_option,
     format_option,
     print_json,
     refusing,
-    settings_of,
     stop,
 )
 from gateway.cli.prompt_views import diff, render, try_
+from gateway.cli.prompt_watch import watch
 
 if TYPE_CHECKING:
     from gateway.adapters.prompt_scaffold import Kind
@@ -44,8 +45,7 @@ def lint(names: tuple[str, ...], folder: Path | None, form: str, strict: bool) -
     from gateway.adapters import prompt_lint
 
     with refusing("mend them and lint again"):
-        root = settings_of(folder).paths.prompts_dir
-        found = prompt_lint.lint(root, names)
+        found = prompt_lint.lint(folder_of(folder), names)
     warnings = [problem for problem in found if prompt_lint.is_warning(problem)]
     errors = len(found) - len(warnings)
     if form == "json":
@@ -81,7 +81,7 @@ def fmt(folder: Path | None, check: bool) -> None:
     from gateway.adapters.prompt_format import format_folder
 
     with refusing("mend them"):
-        root = settings_of(folder).paths.prompts_dir
+        root = folder_of(folder)
         changed = format_folder(root, write=not check)
     for file in changed:
         click.echo(f"{'would change' if check else 'changed'} {file}")
@@ -95,12 +95,15 @@ def fmt(folder: Path | None, check: bool) -> None:
 def test(names: tuple[str, ...], folder: Path | None, form: str) -> None:
     """Run the tests inside prompt files; no model is asked."""
     from gateway.adapters.prompt_trials import verdicts
-    from gateway.adapters.prompts import load
+    from gateway.adapters.prompts import survey
+    from gateway.domain.document import ConfigError
 
     with refusing("mend them and test again"):
-        files = load(settings_of(folder).paths.prompts_dir)
-        chosen = names or files.names()
-        found = [one for name in chosen for one in verdicts(files.family(name).working)]
+        families, problems = survey(folder_of(folder), names)
+        if problems:
+            raise ConfigError(problems)
+        chosen = names or sorted(families)
+        found = [one for name in chosen for one in verdicts(families[name].working)]
     rows = [
         {
             "prompt": one.prompt,
@@ -143,14 +146,14 @@ def new(name: str, folder: Path | None, kind: Kind) -> None:
     """Write a first file that lints, and whose test holds."""
     import re
 
-    from gateway.adapters.prompt_files import SUFFIX
     from gateway.adapters.prompt_front import NAME_PATTERN
+    from gateway.adapters.prompt_paths import SUFFIX
     from gateway.adapters.prompt_scaffold import scaffold
 
     if not re.fullmatch(NAME_PATTERN, name):
         stop(f"{name!r} is no name for a prompt", "write it like code/summarise: a-z, 0-9, - and _")
     with refusing("mend them"):
-        root = folder or settings_of(folder).paths.prompts_dir
+        root = folder or folder_of(folder)
     file = root / f"{name}{SUFFIX}"
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -166,8 +169,8 @@ def new(name: str, folder: Path | None, kind: Kind) -> None:
 def where(folder: Path | None) -> None:
     """Say which folder of prompts is used here."""
     with refusing("mend them"):
-        click.echo(settings_of(folder).paths.prompts_dir)
+        click.echo(folder_of(folder))
 
 
-for _command in (render, diff, try_, promote, rollback):
+for _command in (watch, render, diff, try_, promote, rollback):
     prompts.add_command(_command)

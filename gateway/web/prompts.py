@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import JSONResponse
 
 from gateway.adapters.prompt_bundle import Bundle
-from gateway.adapters.prompt_lint import estimate, warnings
-from gateway.adapters.prompt_preview import blocks, preview
+from gateway.adapters.prompt_lint import warnings
+from gateway.adapters.prompt_preview import blocks, estimate, preview
 from gateway.adapters.prompt_render import Loaded, render
 from gateway.adapters.prompts import Family, PromptFiles
 from gateway.bootstrap import Gateway

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.adapters import prompt_files
 from gateway.adapters.prompt_files import PromptProblem, read_folder
 from gateway.domain.document import ConfigError, Problem
 
@@ -224,3 +225,24 @@ def test_all_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     write(tmp_path, "", "a/c.prompt.j2")
 
     assert [problem.line for problem in problems(tmp_path)] == [6, 7, 1]
+
+
+def test_what_has_not_changed_is_not_read_as_yaml_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, HEAD.format(more=""))
+    first = read_folder(tmp_path).prompts["a/b"].document
+    monkeypatch.setattr(prompt_files, "Document", None)
+
+    assert read_folder(tmp_path).prompts["a/b"].document is first
+
+
+def test_with_names_only_those_prompts_are_read_and_every_partial(tmp_path: Path) -> None:
+    write(tmp_path, HEAD.format(more=""))
+    write(tmp_path, "broken", "a/b.ko.prompt.j2")
+    write(tmp_path, "broken", "a/c.prompt.j2")
+    write(tmp_path, "text", "p.j2")
+
+    found = read_folder(tmp_path, ["a/b"])
+    assert (list(found.prompts), list(found.partials)) == (["a/b"], ["p.j2"])
+    assert ([one.path for one in found.languages], found.problems) == (["a/b.ko.prompt.j2"], [])

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.adapters.prompt_files import PromptProblem
-from gateway.adapters.prompt_lint import estimate, is_warning, lint
+from gateway.adapters.prompt_lint import examined, is_warning, lint
+from gateway.domain.errors import UnknownPrompt
 from tests.adapters.prompt_folders import (
     BODY,
     BRIEF,
@@ -17,6 +18,7 @@ from tests.adapters.prompt_folders import (
     TESTS,
     VARIANTS,
     folder,
+    prompt,
     write,
 )
 
@@ -178,12 +180,25 @@ def test_warnings_of_a_partial_are_told_where_they_are(tmp_path: Path) -> None:
     assert (problem.code, problem.line, Path(problem.file).name) == ("W230", 1, "both.j2")
 
 
-def test_only_the_named_prompts_are_tested(tmp_path: Path) -> None:
+def test_only_the_named_prompts_are_read(tmp_path: Path) -> None:
     folder(tmp_path, head=HEAD + CACHE)
+    other = prompt().replace("name: code/x", "name: code/other")
+    write(tmp_path, "code/other.prompt.j2", other)
 
     assert [problem.code for problem in found(tmp_path)] == ["W250"]
     assert lint(tmp_path, ["code/other"]) == []
+    assert [getattr(one, "code", "") for one in lint(tmp_path, ["code/x"])] == ["W250"]
 
 
-def test_an_estimate_counts_bytes() -> None:
-    assert (estimate(""), estimate("abcd"), estimate("abcde"), estimate("한국")) == (0, 1, 2, 2)
+def test_a_name_of_no_prompt_is_not_called_sound(tmp_path: Path) -> None:
+    with pytest.raises(UnknownPrompt, match="did you mean 'code/x'"):
+        lint(folder(tmp_path), ["code/y"])
+
+
+def test_what_was_found_is_counted(tmp_path: Path) -> None:
+    assert str(examined(folder(tmp_path))) == "0 errors, 0 warnings, 1 passed"
+    broken = BODY.replace("{{ ask }}", "")
+    said = examined(folder(tmp_path, body=broken))
+
+    assert (str(said), said.errors) == ("1 errors, 1 warnings, 0 passed", 1)
+    assert list(said.families) == ["code/x"]

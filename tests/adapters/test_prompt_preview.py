@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.adapters.prompt_preview import made, shared_length
+from gateway.adapters.prompt_preview import estimate, made, shared_length
 from gateway.adapters.prompts import load
 from tests.adapters.prompt_folders import folder
 
@@ -37,3 +37,7 @@ def test_the_prefix_ends_where_the_most_volatile_input_begins(tmp_path: Path) ->
 )
 def test_a_shared_beginning(one: str, two: str, length: int) -> None:
     assert shared_length(one, two) == length
+
+
+def test_an_estimate_counts_bytes() -> None:
+    assert (estimate(""), estimate("abcd"), estimate("abcde"), estimate("한국")) == (0, 1, 2, 2)

@@ -75,3 +75,13 @@ def test_counts_are_exact_with_a_tokenizer_and_say_so_without(command: CommandLi
     assert rendered(command)["exact"] is False
     exact = rendered(command, "--tokenizer", str(file))
     assert (exact["exact"], exact["messages"][1]["tokens"]) == (True, 2)
+    settings = command.folder / "config"
+    write(settings, "gateway.yaml", "assist:\n  #tokenizers: {}\n")
+    assert rendered(command)["exact"] is False
+    write(settings, "gateway.yaml", "assist: {tokenizers: {m: ../tokenizer.json}}\n")
+    assert rendered(command)["exact"] is True
+    write(settings, "gateway.yaml", "\n")
+    named = json.dumps({"m": str(file)})
+    given = {"GATEWAY_ASSIST__TOKENIZERS": named}
+    said = command("prompts", "render", "code/x", "--format", "json", **given)
+    assert json.loads(said.output)["exact"] is True

@@ -1,4 +1,4 @@
-"""`gateway prompts lint | fmt | test | new`, and how little the command loads."""
+"""`gateway prompts lint | fmt | test | new`, and how little the commands load."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from gateway.adapters.prompts import load
-from tests.adapters.prompt_folders import BODY, CACHE, HEAD, folder
+from tests.adapters.prompt_folders import BODY, CACHE, HEAD, folder, write
 from tests.cli.conftest import CommandLine
 
 
@@ -110,15 +110,53 @@ def test_new_takes_no_name_that_leads_elsewhere(gateway_command: CommandLine, na
     assert "is no name for a prompt" in result.output
 
 
-def test_it_loads_no_server_and_no_model_library(tmp_path_factory: pytest.TempPathFactory) -> None:
+# What these commands do without: an author waits for each import again and again. Servers and
+# models; all settings but the folder's place; policies; and what only some of the commands need.
+SERVERS = {"aiohttp", "anyio", "asyncio", "fastapi", "httpx", "litellm", "openai", "opentelemetry"}
+SERVERS |= {"prometheus_client", "starlette", "tokenizers", "tree_sitter", "uvicorn"}
+SETTINGS = {"gateway.settings.sources", "gateway.settings.tree", "pydantic_settings"}
+UNUSED = SERVERS | SETTINGS | {"gateway.domain.policy", "pathspec", "regex", "tarfile", "yaml"}
+
+
+@pytest.mark.parametrize("command", ["lint", "lint code/x", "render code/x", "test code/x", "fmt"])
+def test_it_imports_no_more_than_it_needs(
+    tmp_path_factory: pytest.TempPathFactory, command: str
+) -> None:
     root = folder(tmp_path_factory.mktemp("prompts"))
-    heavy = {"litellm", "fastapi", "starlette", "uvicorn", "aiohttp", "opentelemetry", "openai"}
+    arguments = ["prompts", *command.split(), "--prompts", str(root)]
     code = (
-        "import sys\nfrom gateway.cli import main\n"
-        f"try: main(['prompts', 'lint', '--prompts', {str(root)!r}])\nexcept SystemExit: pass\n"
-        f"sys.exit(', '.join({heavy!r} & set(sys.modules)) or 0)"
+        f"import sys\nfrom gateway.cli import main\ntry: main({arguments!r})\n"
+        "except SystemExit as end: assert not end.code\n"
+        f"sys.exit(', '.join({UNUSED!r} & set(sys.modules)) or 0)"
     )
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
-    assert (done.returncode, done.stderr, done.stdout) == (0, "", "no problems\n")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_of_another_prompt_nothing_is_read(gateway_command: CommandLine) -> None:
+    root = folder(gateway_command.folder / "prompts")
+    write(root, "code/broken.prompt.j2", "---\n")
+    write(root, f"_versions/code/broken/{'a' * 12}/code/broken.prompt.j2", "---\n")
+
+    assert gateway_command("prompts", "lint").exit_code == 1
+    for command in ("lint", "test", "render"):
+        assert gateway_command("prompts", command, "code/x").exit_code == 0
+
+
+def test_lint_knows_no_other_name(gateway_command: CommandLine) -> None:
+    folder(gateway_command.folder / "prompts")
+
+    result = gateway_command("prompts", "lint", "code/y")
+
+    assert result.exit_code == 1
+    assert "did you mean 'code/x'?" in result.output
+
+
+def test_a_broken_setting_is_no_matter_of_the_authors(gateway_command: CommandLine) -> None:
+    folder(gateway_command.folder / "prompts")
+    gateway_command.write("config/gateway.yaml", "serve: {}\n")
+
+    for command in ("lint", "test", "render code/x", "where"):
+        assert gateway_command("prompts", *command.split()).exit_code == 0
