@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from gateway.adapters.choice import OWN, Choice
@@ -235,7 +236,8 @@ class LiteLLMRouter:
             return
         self._rotation.forget()
         self.states.of(replica.id).attempt_failed(self._clock(), fault)
-        error = _exception(fault, replica.model, retry_after)
+        rest = None if retry_after is None else math.ceil(retry_after)
+        error = _exception(fault, replica.model, rest)
         kwargs = {**self._known.callback(replica), "exception": error}
         self._router.deployment_callback_on_failure(kwargs, None, None, None)
 
@@ -284,14 +286,15 @@ def _response(usage: Usage | None) -> Any:
     return response
 
 
-def _exception(fault: Fault, model: str, retry_after: float | None) -> Exception:
-    """The LiteLLM exception that its cooldown rules understand. Never APIConnectionError, which
-    they ignore by its name."""
+@lru_cache(maxsize=256)
+def _exception(fault: Fault, model: str, retry_after: int | None) -> Exception:
+    """The LiteLLM exception that its cooldown rules understand; `retry_after` in the whole seconds
+    that it reads. Never APIConnectionError, which they ignore by its name. It is never raised, and
+    costly to make: with each comes an HTTP response of httpx."""
     kind: Any = _EXCEPTIONS.get(fault, exceptions.ServiceUnavailableError)
     error = kind(message=str(fault), model=model, llm_provider="openai")
     if fault is Fault.TIMEOUT:
         error.status_code = 504
     if retry_after is not None:
-        # LiteLLM reads whole seconds only.
-        error.litellm_response_headers = {"retry-after": str(math.ceil(retry_after))}
+        error.litellm_response_headers = {"retry-after": str(retry_after)}
     return error  # type: ignore[no-any-return]
