@@ -39,6 +39,9 @@ class Resolution:
     warnings: tuple[Remark, ...] = ()
 
 
+_MARK = "\ufeff"
+
+
 def resolve(answer: Answer, original: Original, protocol: Protocol | None = None) -> Resolution:
     """The new text of `original.selected`. Never raises: what is not clear is `unresolved`.
 
@@ -54,7 +57,8 @@ def resolve(answer: Answer, original: Original, protocol: Protocol | None = None
     letter = open_letter(answer, protocol, original)
     if letter.found == "nothing":
         return _unresolved(answer, "no_text", letter.why)
-    spliced = splice(letter.text, original)
+    text, unmarked = _without_mark(letter.text, original)
+    spliced = splice(text, original)
     problem = _problem(spliced, original, protocol.tag)
     if problem:
         return _unresolved(answer, *problem)
@@ -62,10 +66,18 @@ def resolve(answer: Answer, original: Original, protocol: Protocol | None = None
     return Resolution(
         "changed" if changed else "no_change",
         spliced.text,
-        adjusted=letter.adjusted + spliced.adjusted,
+        adjusted=letter.adjusted + unmarked + spliced.adjusted,
         notes=letter.notes,
         warnings=tuple(_warnings(letter, spliced, original)),
     )
+
+
+def _without_mark(text: str, original: Original) -> tuple[str, tuple[str, ...]]:
+    """Without a byte order mark that the model has put there: that of the file, which the selection
+    never holds, stays where it is. And what to say of it."""
+    if text.startswith(_MARK) and not original.selected.startswith(_MARK):
+        return text.removeprefix(_MARK), ("byte_order_mark",)
+    return text, ()
 
 
 def _edited(answer: Answer, original: Original, protocol: Protocol) -> Resolution:

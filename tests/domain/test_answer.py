@@ -407,3 +407,13 @@ def test_a_character_that_the_file_would_turn_into_another_is_refused() -> None:
 def test_a_number_without_end_before_a_line_raises_nothing() -> None:
     text = "1" * 5_000 + "|x\n"
     assert said(tagged(text)).text == text
+
+
+def test_a_byte_order_mark_of_the_models_own_is_not_put_into_the_file() -> None:
+    file = source.read("a.js", b"\xef\xbb\xbfconst a = 1\n")
+    span = file.whole
+    found = resolve(Answer(tagged("\ufeffconst a = 2\n"), "stop"), Original.of(file, span))
+    assert (found.status, found.adjusted) == ("changed", ("byte_order_mark",))
+    assert file.replace(span, found.text) == b"\xef\xbb\xbfconst a = 2\n"
+    same = resolve(Answer(tagged("\ufeffconst a = 1\n"), "stop"), Original.of(file, span))
+    assert same.status == "no_change"
