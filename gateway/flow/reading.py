@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from gateway.client import Completion
+from gateway.client.in_process import Completion
 from gateway.domain.errors import GatewayError
 from gateway.domain.growing import Growing
 from gateway.domain.ports import Answers, Prompts

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import asdict
 from typing import Any
 
-from gateway.client import Completion
+from gateway.client.in_process import Completion
 from gateway.domain.call import Call
 from gateway.domain.context import Entry
 from gateway.domain.diff import compare
