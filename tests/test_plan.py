@@ -102,7 +102,7 @@ def test_check_says_a_line_for_each_thing_that_is_fine(tmp_path: Path) -> None:
     report = check(with_models(tmp_path))
     assert report.problems == []
     assert report.lines[0] == "models: 1 (m) on 2 replica(s)"
-    assert any(line.startswith("prompts: 3 (code/explain") for line in report.lines)
+    assert any(line.startswith("prompts: 9 (code/chat") for line in report.lines)
 
 
 def test_check_finds_all_problems_at_once(tmp_path: Path) -> None:

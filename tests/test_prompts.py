@@ -1,90 +1,93 @@
-"""The prompts that are shipped: their own tests, their order, and a corpus of hostile inputs."""
+"""The prompts that are shipped: their own tests, their order, their languages."""
 
 from __future__ import annotations
 
-import copy
-import json
 import re
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import orjson
 import pytest
+from jsonschema import Draft202012Validator
 
-from gateway.adapters.embedded import EmbeddedModel
 from gateway.adapters.prompt_tags import FILTERS
 from gateway.adapters.prompt_trials import failures
-from gateway.adapters.prompts import PromptFiles, load
-from gateway.adapters.transport import AiohttpWire
-from gateway.domain import control_tokens
-from gateway.domain.prompt import Rendered
-from tests.injections import INJECTIONS
+from gateway.adapters.prompts import load
+from gateway.domain.prompt import Wanted
+from tests.shipped import FACES, FOLDER, PROMPTS, ROLES, at, inputs_of, is_shown, leaves
 
-FOLDER = Path(__file__).parents[1] / "prompts"
-PROMPTS = load(FOLDER)
-ROLES = ["system", "user"]
-
-# One value for each shipped input, each leaf with a text of its own to be found again.
-FULL: dict[str, Any] = {
-    "rules": "RULES",
-    "related": [{"path": "RELATED-PATH", "reason": "RELATED-REASON", "text": "RELATED-TEXT"}],
-    "file": {
-        "path": "FILE-PATH",
-        "language": "FILE-LANGUAGE",
-        "before": "FILE-BEFORE\n",
-        "selected": "FILE-SELECTED\n",
-        "after": "FILE-AFTER\n",
-    },
-    "diagnostics": [{"line": "LINE", "severity": "SEVERITY", "message": "MESSAGE"}],
-    "conversation": [
-        {"role": "user", "content": "TURN-ONE"},
-        {"role": "assistant", "content": "TURN-TWO"},
-    ],
-    "answer_language": "ANSWER-IN",
-    "instruction": "INSTRUCTION",
-}
+every_text = pytest.mark.parametrize("key", FACES.values(), ids=FACES)
 
 
-def inputs_of(name: str) -> dict[str, Any]:
-    return {key: copy.deepcopy(FULL[key]) for key in PROMPTS.get(name).inputs}
+def test_each_action_has_a_prompt_and_an_answer_of_its_kind() -> None:
+    kinds = {name: PROMPTS.get(name).output["kind"] for name in PROMPTS.names()}
+
+    assert kinds == {
+        "code/chat": "text",
+        "code/commit-message": "text",
+        "code/docstring": "rewrite",
+        "code/explain": "text",
+        "code/fix": "rewrite",
+        "code/review": "review",
+        "code/rewrite": "rewrite",
+        "code/rewrite-edits": "rewrite",
+        "code/tests": "file",
+    }
 
 
-def leaves(inputs: dict[str, Any]) -> Iterator[tuple[str | int, ...]]:
-    """Where texts stand in `inputs`; not the role of a turn, which is one of two words."""
-    for key, value in inputs.items():
-        if isinstance(value, str):
-            yield (key,)
-        elif isinstance(value, dict):
-            yield from ((key, field) for field in value)
-        else:
-            for number, item in enumerate(value):
-                yield from ((key, number, field) for field in item if field != "role")
+@pytest.mark.parametrize("name", PROMPTS.names())
+def test_who_wants_korean_is_answered_by_a_korean_text_with_the_same_tags(name: str) -> None:
+    chosen = PROMPTS.choose(name, Wanted(language="Korean"))
+
+    assert chosen.ref.locale == "ko"
+    korean, english = PROMPTS.loaded(chosen.ref.key), PROMPTS.loaded(name)
+    assert korean.tags == english.tags
+    assert korean.front.tests != english.front.tests
+    for loaded in (korean, english):
+        system = PROMPTS.render(loaded.prompt.ref.key, inputs_of(name)).messages[0]["content"]
+        assert bool(re.search("[가-힣]", system)) is (loaded is korean)
 
 
-def put(inputs: dict[str, Any], path: tuple[str | int, ...], text: str) -> dict[str, Any]:
-    changed: Any = copy.deepcopy(inputs)
-    place = changed
-    for step in path[:-1]:
-        place = place[step]
-    place[path[-1]] = text
-    return dict(changed)
+@every_text
+def test_what_may_be_left_out_may_be_left_out(key: str) -> None:
+    needed = {name for name, about in PROMPTS.get(key).inputs.items() if about["required"]}
+    inputs = {name: value for name, value in inputs_of(key).items() if name in needed}
+
+    rendered = PROMPTS.render(key, inputs)
+
+    assert [message["role"] for message in rendered.messages] == ROLES
 
 
-def tags_shown(prompts: PromptFiles, name: str, rendered: Rendered) -> Counter[str]:
-    """How often each tag of the prompt stands in the messages, under its name of this rendering."""
-    shown: Counter[str] = Counter()
-    for tag in prompts.loaded(name).tags:
-        for side in ("<", "</"):
-            pattern = re.compile(re.escape(f"{side}{tag}{rendered.suffix}") + r"(?![\w-])")
-            for message in rendered.messages:
-                shown[side + tag] += len(pattern.findall(message["content"]))
-    return shown
+@pytest.mark.parametrize("name", ["code/chat", "code/chat.ko"])
+def test_chat_shows_a_file_only_where_there_is_one(name: str) -> None:
+    given = inputs_of(FACES[name])
+    for inputs, shown in ((given, True), (given | {"file": None}, False)):
+        user = PROMPTS.render(FACES[name], inputs).messages[1]["content"]
+
+        assert ("<file " in user, "FILE-SELECTED" in user) == (shown, shown)
 
 
-def test_explain_and_rewrite_are_shipped() -> None:
-    assert PROMPTS.names() == ("code/explain", "code/rewrite", "code/rewrite-edits")
+@pytest.mark.parametrize("name", ["code/review", "code/review.ko"])
+def test_review_holds_the_answer_to_a_schema_that_asks_for_quotes(name: str) -> None:
+    rendered = PROMPTS.render(FACES[name], inputs_of(FACES[name]))
+
+    held = rendered.params["response_format"]["json_schema"]
+    Draft202012Validator.check_schema(held["schema"])
+    assert held["strict"] is True
+    finding = held["schema"]["properties"]["findings"]["items"]
+    assert finding["required"] == list(finding["properties"])
+    assert finding["required"][0] == "quote"
+    for word in (*finding["properties"], *held["schema"]["properties"]):
+        assert word in rendered.messages[0]["content"]
+
+
+@every_text
+def test_who_names_a_language_is_answered_in_it(key: str) -> None:
+    if "answer_language" not in PROMPTS.get(key).inputs:
+        assert PROMPTS.get(key).output["kind"] in ("rewrite", "file")
+        return
+    user = PROMPTS.render(key, inputs_of(key)).messages[1]["content"]
+
+    assert re.search(r"(in this language|다음 언어로 쓰세요): ANSWER-IN\n", user)
+    assert "한국어로" not in user
 
 
 def test_the_example_for_authors_works_and_names_every_filter(tmp_path: Path) -> None:
@@ -109,44 +112,40 @@ def test_it_names_no_model_and_no_host(name: str) -> None:
     assert PROMPTS.get(name).model is None
 
 
-@pytest.mark.parametrize("name", PROMPTS.names())
-def test_every_input_is_shown_and_in_the_order_of_the_cache(name: str) -> None:
-    rendered = PROMPTS.render(name, inputs_of(name))
+@every_text
+def test_every_input_is_shown_and_in_the_order_of_the_cache(key: str) -> None:
+    rendered = PROMPTS.render(key, inputs_of(key))
     text = "\n".join(message["content"] for message in rendered.messages)
-    cache = PROMPTS.loaded(name).front.cache
+    cache = PROMPTS.loaded(key).front.cache
     assert cache is not None
 
     places = [
-        max(text.index(str(_at(inputs_of(name), path)).strip()) for path in leaves({key: value}))
-        for key in cache.order
-        for value in [inputs_of(name)[key]]
+        max(
+            text.index(str(at(inputs_of(key), path)).strip())
+            for path in leaves({name: inputs_of(key)[name]})
+            if is_shown(key, path)
+        )
+        for name in cache.order
     ]
 
     assert places == sorted(places)
 
 
-def _at(inputs: dict[str, Any], path: tuple[str | int, ...]) -> object:
-    value: Any = inputs
-    for step in path:
-        value = value[step]
-    return value
-
-
-@pytest.mark.parametrize("name", PROMPTS.names())
-def test_nothing_untrusted_stands_in_the_system_message(name: str) -> None:
-    inputs = inputs_of(name)
-    system = PROMPTS.render(name, inputs).messages[0]
+@every_text
+def test_nothing_untrusted_stands_in_the_system_message(key: str) -> None:
+    inputs = inputs_of(key)
+    system = PROMPTS.render(key, inputs).messages[0]
 
     assert system["role"] == "system"
     for path in leaves(inputs):
-        if PROMPTS.get(name).inputs[str(path[0])]["trust"] != "project":
-            assert str(_at(inputs, path)).strip() not in system["content"]
+        if PROMPTS.get(key).inputs[str(path[0])]["trust"] != "project":
+            assert str(at(inputs, path)).strip() not in system["content"]
 
 
-@pytest.mark.parametrize("name", PROMPTS.names())
-def test_the_beginning_stays_the_same_when_only_the_instruction_changes(name: str) -> None:
-    one = PROMPTS.render(name, inputs_of(name) | {"instruction": "one"})
-    two = PROMPTS.render(name, inputs_of(name) | {"instruction": "two"})
+@every_text
+def test_the_beginning_stays_the_same_when_only_the_instruction_changes(key: str) -> None:
+    one = PROMPTS.render(key, inputs_of(key) | {"instruction": "one"})
+    two = PROMPTS.render(key, inputs_of(key) | {"instruction": "two"})
 
     assert one.messages[0] == two.messages[0]
     first, second = one.messages[1]["content"], two.messages[1]["content"]
@@ -159,78 +158,3 @@ def test_rewrite_begins_the_answer_and_knows_its_end() -> None:
     assert rendered.prefill == "<rewritten>\n"
     assert rendered.stop == ("</rewritten>",)
     assert "between <rewritten> and </rewritten>" in rendered.messages[0]["content"]
-
-
-@pytest.mark.parametrize("text", INJECTIONS, ids=range(len(INJECTIONS)))
-@pytest.mark.parametrize("name", PROMPTS.names())
-def test_no_text_in_any_input_makes_a_message_a_tag_or_a_control_token(
-    name: str, text: str
-) -> None:
-    usual = tags_shown(PROMPTS, name, PROMPTS.render(name, inputs_of(name)))
-    for path in leaves(inputs_of(name)):
-        given = text[:40] if path[0] == "answer_language" else text
-
-        rendered = PROMPTS.render(name, put(inputs_of(name), path, given))
-
-        assert [message["role"] for message in rendered.messages] == ROLES, path
-        shown = "\n".join(message["content"] for message in rendered.messages)
-        assert control_tokens.find(shown) is None, path
-        assert tags_shown(PROMPTS, name, rendered) == usual, path
-        whole = PROMPTS.restore(shown)
-        quoted = json.dumps(given, ensure_ascii=False)
-        assert given in whole or quoted in whole, path
-
-
-def test_the_corpus_is_large_and_says_nothing_twice() -> None:
-    assert len(set(INJECTIONS)) == len(INJECTIONS) >= 60
-
-
-# All control tokens of SmolLM2's tokenizer.
-CONTROL_TOKENS = (
-    *("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<repo_name>", "<reponame>"),
-    *("<file_sep>", "<filename>", "<gh_stars>", "<issue_start>", "<issue_comment>"),
-    *("<issue_closed>", "<jupyter_start>", "<jupyter_text>", "<jupyter_code>", "<jupyter_output>"),
-    *("<jupyter_script>", "<empty_output>"),
-)
-
-
-def everywhere(name: str, text: str) -> dict[str, Any]:
-    """Inputs that have this text in every place that takes it whole."""
-    inputs = inputs_of(name)
-    for path in leaves(inputs):
-        if path[0] != "answer_language" or len(text) <= 40:
-            inputs = put(inputs, path, text)
-    return inputs
-
-
-@pytest.mark.embedded
-async def test_on_a_real_tokenizer_each_message_is_one_turn_and_no_more() -> None:
-    async with EmbeddedModel() as model, AiohttpWire(connect=5.0) as wire:
-        root = model.base_url.removesuffix("/v1")
-
-        async def ask(path: str, body: dict[str, Any]) -> Any:
-            sent = orjson.dumps(body)
-            headers = {"content-type": "application/json"}
-            response = await wire.send("POST", root + path, headers=headers, body=sent)
-            received = await response.read(1 << 24)
-            response.release()
-            return orjson.loads(received)
-
-        async def token_ids(text: str) -> list[int]:
-            return list((await ask("/tokenize", {"content": text}))["tokens"])
-
-        control = {}
-        for token in CONTROL_TOKENS:
-            (control[token],) = await token_ids(token)
-        # Two messages, and the turn that the model is about to write.
-        intended = Counter({control["<|im_start|>"]: 3, control["<|im_end|>"]: 2})
-        for name in PROMPTS.names():
-            for text in [*INJECTIONS, "\n".join(INJECTIONS)]:
-                rendered = PROMPTS.render(name, everywhere(name, text))
-                messages = [dict(message) for message in rendered.messages]
-
-                made = await ask("/apply-template", {"messages": messages})
-
-                ids = Counter(await token_ids(made["prompt"]))
-                found = Counter({one: ids[one] for one in control.values() if ids[one]})
-                assert found == intended, (name, text)

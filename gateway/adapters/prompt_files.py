@@ -10,7 +10,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gateway.adapters.prompt_front import FrontMatter, known_keys, part_at
+from gateway.domain.bounds import Bounds
 from gateway.domain.document import ConfigError, Document, Problem, did_you_mean
+from gateway.domain.errors import InvalidRequest
+from gateway.domain.schema_bounds import check_schemas
 
 KeyPath = tuple[str | int, ...]
 
@@ -269,6 +272,12 @@ def _beyond_types(source: Source, document: Document, front: FrontMatter) -> lis
             fix = f"add {name} where it belongs, from stable to volatile"
             wrong(("cache", "order"), "E102", f"the input {name!r} is missing from the order", fix)
     problems += broken_trials(source, document, front)
+    if front.output.answer_schema is not None:
+        try:
+            check_schemas([("output.schema", front.output.answer_schema)], Bounds())
+        except InvalidRequest as error:
+            at = tuple((error.param or "").split("."))
+            wrong(at, "E102", error.public, "a replica would refuse it: mend it")
     return problems
 
 

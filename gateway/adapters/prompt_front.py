@@ -57,7 +57,11 @@ class InputSpec(_Part):
     trust: Literal["user", "project", "untrusted"] = Field(
         description="user: who asks wrote it; project: rules of the team; untrusted: anything else."
     )
-    default: Any = Field(default=None, description="Without it the input is required.")
+    default: Any = Field(
+        default=None,
+        description="Without it the input is required. null, for code[…] alone: there may be none, "
+        "and `{% if NAME %}` tells.",
+    )
     max_chars: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="Longest text allowed, all fields together."
     )
@@ -68,11 +72,18 @@ class InputSpec(_Part):
         return "default" not in self.model_fields_set
 
     @property
+    def nullable(self) -> bool:
+        """Whether there may be no such record, which a template sees as none."""
+        return not self.required and self.default is None
+
+    @property
     def shape(self) -> InputType:
         return InputType.read(self.type)
 
     def check(self, value: object) -> Any:
         """The value as plain types; ValueError when it does not fit."""
+        if value is None and self.nullable and self.shape.kind == "code":
+            return None
         checked = self.shape.check(value)
         length = sum(len(text) for text in texts(checked))
         if self.max_chars is not None and length > self.max_chars:
@@ -164,12 +175,10 @@ class RenderExpected(_Part):
 
 
 class AnswerExpected(_Part):
-    """What the gateway must make of a test's recorded `reply`."""
+    """What the gateway must make of a test's recorded `reply`. A whole new file is `changed`."""
 
     contains: list[str] = Field(default=[], description="Parts of the answer, as it is read.")
-    valid: bool | None = Field(
-        default=None, description="With 'protocol: json': it is JSON with the fields of `schema`."
-    )
+    valid: bool | None = Field(default=None, description="It is JSON that `schema` allows.")
     status: Literal["changed", "no_change", "truncated", "unresolved"] | None = None
     diff_applies: bool | None = None
     added: int | None = None
@@ -184,6 +193,7 @@ class Trial(_Part):
     inputs: dict[str, Any]
     render: RenderExpected = RenderExpected()
     reply: str | None = Field(default=None, description="A model's answer, as it was recorded.")
+    finish: Literal["stop", "length"] = Field("stop", description="length: the reply was cut.")
     expect: AnswerExpected | None = None
 
     @model_validator(mode="after")

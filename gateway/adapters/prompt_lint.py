@@ -136,6 +136,8 @@ class _Reading(TemplateCheck):
         self._uses: list[_Use] = []
         self._role = ""
         self._text_behind = 0
+        # inputs of which an `if` around this place asks whether they are there
+        self._asked: set[str] = {name for name, spec in front.inputs.items() if not spec.nullable}
 
     def _rank(self, name: str) -> int:
         return _RANKS[self._inputs[name].trust]
@@ -187,6 +189,30 @@ class _Reading(TemplateCheck):
                 fix = "show it in {% user %}, between tags of its own"
                 self._report(scope, node, "W220", (node.name,), text, fix)
 
+    def _on_getattr(self, node: nodes.Getattr, scope: Scope) -> None:
+        self._unasked(node, scope)
+        super()._on_getattr(node, scope)
+
+    def _on_getitem(self, node: nodes.Getitem, scope: Scope) -> None:
+        self._unasked(node, scope)
+        super()._on_getitem(node, scope)
+
+    def _unasked(self, node: nodes.Getattr | nodes.Getitem, scope: Scope) -> None:
+        if not isinstance(node.node, nodes.Name):
+            return
+        for name in sorted(self._roots_of(node.node) - self._asked):
+            text = f"{name!r} may be missing, and then it has no fields"
+            fix = f"show it inside {{% if {node.node.name} %}} … {{% endif %}}"
+            self._report(scope, node, "W260", (node.node.name,), text, fix)
+
+    def _on_if(self, node: nodes.If | nodes.CondExpr, scope: Scope) -> None:
+        asked = self._asked
+        self._asked = asked | set().union(*map(self._roots_of, _bare(node.test)))
+        self._walk_all(node.iter_child_nodes(), scope)
+        self._asked = asked
+
+    _on_condexpr = _on_if
+
     def _on_templatedata(self, node: nodes.TemplateData, scope: Scope) -> None:
         self._text_behind += len(node.data.strip())
 
@@ -206,10 +232,22 @@ class _Reading(TemplateCheck):
 
     def _alias(self, target: nodes.Node, value: nodes.Node) -> None:
         found = [*value.find_all(nodes.Name), *([value] if isinstance(value, nodes.Name) else [])]
-        roots = set().union(*(self._roots.get(name.name, set()) for name in found))
+        roots = set().union(*map(self._roots_of, found))
         names = [
             *target.find_all(nodes.Name),
             *([target] if isinstance(target, nodes.Name) else []),
         ]
         for name in names:
             self._roots[name.name] = roots
+
+    def _roots_of(self, name: nodes.Name) -> set[str]:
+        return self._roots.get(name.name, set())
+
+
+def _bare(test: nodes.Node) -> Iterator[nodes.Name]:
+    """The names that a test looks at themselves, and not at a field of."""
+    if isinstance(test, nodes.Name):
+        yield test
+    elif not isinstance(test, nodes.Getattr | nodes.Getitem):
+        for child in test.iter_child_nodes():
+            yield from _bare(child)

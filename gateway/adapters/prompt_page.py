@@ -30,6 +30,7 @@ CODES = {
     "W230": "something that changes often before something that does not",
     "W240": "a test with more tokens than its `max_tokens`",
     "W250": "no test",
+    "W260": "a field of an input that may be missing, outside of an `if` that asks for it",
 }
 
 

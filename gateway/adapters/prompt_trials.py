@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
 from gateway.adapters.prompt_bundle import Bundle, every_face
 from gateway.adapters.prompt_files import PromptProblem, front_of, problem_at
 from gateway.adapters.prompt_front import AnswerExpected, RenderExpected, Trial
@@ -138,37 +141,28 @@ def _of_text(reply: str, loaded: Loaded, expected: AnswerExpected) -> Iterator[s
 
 
 def _unfit(reply: str, schema: Mapping[str, Any]) -> str:
-    """What is wrong with an answer that the server did not hold to its schema; only its first
-    level is looked at: the server does the rest."""
+    """What is wrong with an answer that the server did not hold to its schema."""
     try:
         answer = json.loads(reply)
     except json.JSONDecodeError as error:
         return f"not JSON, line {error.lineno}: {error.msg}"
-    if schema.get("type") != "object":
-        return ""
-    if not isinstance(answer, dict):
-        return "not an object"
-    missing = [name for name in schema.get("required", ()) if name not in answer]
-    return f"{', '.join(missing)} missing" if missing else ""
+    found = best_match(Draft202012Validator(schema).iter_errors(answer))
+    return f"{found.json_path}: {found.message}" if found else ""
 
 
 def _of_tagged(reply: str, loaded: Loaded, trial: Trial, rendered: Rendered) -> Iterator[str]:
-    file = _selected_file(loaded, trial.inputs)
-    if file is None or rendered.tag is None:
+    original = _original(loaded, trial.inputs)
+    if original is None or rendered.tag is None:
         yield "a 'reply' needs an input code[…,selected,…] and a 'tag'"
         return
-    original = Original(
-        selected=file["selected"],
-        before=file.get("before", ""),
-        after=file.get("after", ""),
-        language=file.get("language", "plaintext"),
-    )
     # A server cuts the closing tag off, because it is a stop word, and says so.
-    closed = f"</{rendered.tag}" in reply
-    answer = Answer(reply, "stop", None if closed else f"</{rendered.tag}>")
+    closed = f"</{rendered.tag}" in reply or trial.finish == "length"
+    answer = Answer(reply, trial.finish, None if closed else f"</{rendered.tag}>")
     echoes = (f"selected{rendered.suffix}",)
     protocol = Protocol(rendered.tag, rendered.prefill or "", echoes, rendered.edits)
     resolution = resolve(answer, original, protocol)
+    if loaded.front.output.kind == "file" and not resolution.text.strip():
+        resolution = Resolution("unresolved", reply)
     assert trial.expect is not None
     yield from _of_resolution(resolution, trial.expect)
     wants_diff = trial.expect.model_fields_set & {"diff_applies", "added", "removed"}
@@ -203,8 +197,18 @@ def _of_diff(original: Original, resolution: Resolution, expected: AnswerExpecte
             yield f"{word} is {actual}, not {wanted}"
 
 
-def _selected_file(loaded: Loaded, inputs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _original(loaded: Loaded, inputs: Mapping[str, Any]) -> Original | None:
+    """What the answer takes the place of: the selection, or nothing where it is a new file."""
     for name, spec in loaded.front.inputs.items():
-        if spec.shape.kind == "code" and "selected" in spec.shape.names and name in inputs:
-            return dict(inputs[name])
+        if spec.shape.kind == "code" and "selected" in spec.shape.names and inputs.get(name):
+            file = dict(inputs[name])
+            language = file.get("language", "plaintext")
+            if loaded.front.output.kind == "file":
+                return Original("", language=language)
+            return Original(
+                selected=file.get("selected", ""),
+                before=file.get("before", ""),
+                after=file.get("after", ""),
+                language=language,
+            )
     return None

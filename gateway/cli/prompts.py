@@ -22,6 +22,7 @@ from gateway.cli.prompt_options import (
 from gateway.cli.prompt_views import diff, render, try_
 
 if TYPE_CHECKING:
+    from gateway.adapters.prompt_scaffold import Kind
     from gateway.domain.document import Problem
 
 
@@ -132,8 +133,13 @@ def _show_tests(rows: Sequence[dict[str, Any]]) -> None:
 @prompts.command()
 @click.argument("name", metavar="AREA/NAME")
 @folder_option
-@click.option("--kind", type=click.Choice(["text", "rewrite"]), default="text", help="Its answer.")
-def new(name: str, folder: Path | None, kind: str) -> None:
+@click.option(
+    "--kind",
+    type=click.Choice(["text", "rewrite", "review", "file"]),
+    default="text",
+    help="Its answer.",
+)
+def new(name: str, folder: Path | None, kind: Kind) -> None:
     """Write a first file that lints, and whose test holds."""
     import re
 
@@ -149,7 +155,7 @@ def new(name: str, folder: Path | None, kind: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         with file.open("x", encoding="utf-8", newline="") as opened:
-            opened.write(scaffold(name, "rewrite" if kind == "rewrite" else "text"))
+            opened.write(scaffold(name, kind))
     except FileExistsError:
         stop(f"{file} is there already", "take another name, or edit that file")
     click.echo(f"wrote {file}\nnext: gateway prompts render {name}")

@@ -61,6 +61,17 @@ def explain_reserve(window: int, wanted: int = 1024) -> int:
     return min(wanted, window // 4)
 
 
+def review_reserve(window: int, limit: int) -> int:
+    """Tokens to keep for a review: a dozen findings, and in a small window a third at most."""
+    return min(1536, window // 3, limit)
+
+
+def file_reserve(window: int, selection: int, limit: int) -> int:
+    """Tokens to keep for a new file about `selection` tokens of code, such as tests of it: three
+    times as many and 512 more, at least 1024, and in a small window half of it at most."""
+    return min(max(3 * selection + 512, 1024), window // 2, limit)
+
+
 def share_out(demands: Mapping[str, int], free: int) -> dict[str, int]:
     """What each class of `SHARES` gets of `free`: its demand up to its share, then what is left."""
     found = {

@@ -129,7 +129,7 @@ class Call:
     `tags` are LiteLLM's request tags, from a header; `affinity` names what calls of one prompt
     file have in common, where the beginning of their messages does not say it. `shadow`: no client
     reads its answer. `cut` is asked when the call is cancelled: the error to end it with, None when
-    its client has left.
+    its client has left. A `rehearsal` ends before it takes a slot: no replica hears of it.
     """
 
     id: str
@@ -151,6 +151,7 @@ class Call:
     priority: Priority = Priority.NORMAL
     cut: Callable[[], GatewayError | None] = field(default=_by_client, repr=False)
     shadow: bool = False
+    rehearsal: bool = False
 
     def note(self, kind: str, **facts: Any) -> None:
         """Write a decision into the call's record, where one is kept."""

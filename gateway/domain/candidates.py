@@ -38,7 +38,9 @@ def candidates(material: Material, budget: Budget, survey: Survey | None = None)
     demands["related"] = sum(len(other.content) for other in material.related)
     rooms = share_out(demands, min(CHARS_PER_TOKEN * budget.available, MOST_CHARS))
     up, down = level([above, below], rooms["file"])
-    found = [*_required(material), *windows(material, survey.file, (up, down))]
+    found = _required(material)
+    if material.has_file:
+        found += windows(material, survey.file, (up, down))
     for name in ("diagnostics", "related", "rules", "history"):
         if name == "related":
             found += related(material, survey, rooms[name])
@@ -52,10 +54,12 @@ def _required(material: Material) -> list[Item]:
     asked = Piece("instruction", material.instruction)
     selected = Piece("selection", material.selected)
     whole = (span.first_line, span.end_line)
-    return [
-        Item("instruction", "instruction", "", None, "the wish", (asked,), required=True),
-        Item("selection", "selection", file.path, whole, material.why, (selected,), required=True),
-    ]
+    found = [Item("instruction", "instruction", "", None, "the wish", (asked,), required=True)]
+    if material.has_file:
+        why = material.why
+        item = Item("selection", "selection", file.path, whole, why, (selected,), required=True)
+        found.append(item)
+    return found
 
 
 # ── what is kept by its head, or not at all ───────────────────────────────────────────────────────

@@ -79,6 +79,21 @@ def compare(path: str, before: bytes, after: bytes, *, context: int = 3) -> Comp
     return Comparison(diff, tuple(found))
 
 
+def creation(path: str, content: bytes) -> bytes:
+    """The diff that creates a file of `content`, which must not be empty. `git apply` takes it
+    where there is no file of that name. Raises `DiffBroken` as `compare` does."""
+    rows = lines.split(content)
+    old, new = _quoted(f"a/{path}"), _quoted(f"b/{path}")
+    head = b"diff --git %s %s\nnew file mode 100644\n--- /dev/null\n+++ %s%s\n" % (
+        *(old, new, new),
+        _tab(path),
+    )
+    hunk = b"@@ -0,0 +%s @@\n" % _numbers(0, len(rows))
+    diff = head + hunk + b"".join(_line(b"+", row) for row in rows)
+    _prove(path, diff, b"", content)
+    return diff
+
+
 def unified_diff(path: str, before: bytes, after: bytes, *, context: int = 3) -> bytes:
     """The diff of `compare` alone; `b""` when the texts are equal."""
     return compare(path, before, after, context=context).diff
@@ -208,9 +223,13 @@ def _line(sign: bytes, line: bytes) -> bytes:
 
 def _header(path: str) -> bytes:
     old, new = _quoted(f"a/{path}"), _quoted(f"b/{path}")
-    # git ends a name that has a space with a tab, or older `patch` programs cut it at the space
-    tab = b"\t" if " " in path else b""
+    tab = _tab(path)
     return b"diff --git %s %s\n--- %s%s\n+++ %s%s\n" % (old, new, old, tab, new, tab)
+
+
+def _tab(path: str) -> bytes:
+    """git ends a name that has a space with a tab, or older `patch` programs cut it at the space"""
+    return b"\t" if " " in path else b""
 
 
 _ESCAPES = {7: "a", 8: "b", 9: "t", 10: "n", 11: "v", 12: "f", 13: "r", 34: '"', 92: "\\"}

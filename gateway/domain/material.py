@@ -75,12 +75,17 @@ class Survey:
         return self.related[index] if index < len(self.related) else Structure()
 
 
+NO_FILE = SourceFile("", "plaintext", b"")
+"""What stands for the file where a question is about none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Material:
-    """All that a client sent for one question about `span` of `file`.
+    """All that a client sent for one question about `span` of `file`, which may be NO_FILE.
 
-    `why` says how the span came to be. `shown` is the text of the file as it may be shown, line for
-    line; None: as it is. `secrets` are what its placeholders stand for.
+    `touched` are the paths of the files whose text is in `file`, where that is a diff. `why` says
+    how the span came to be. `shown` is the text of the file as it may be shown, line for line;
+    None: as it is. `secrets` are what its placeholders stand for.
     """
 
     file: SourceFile
@@ -90,9 +95,21 @@ class Material:
     rules: tuple[Rule, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     conversation: tuple[Turn, ...] = ()
+    touched: tuple[str, ...] = ()
     why: str = "selected"
     shown: str | None = field(default=None, repr=False)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def has_file(self) -> bool:
+        """Whether the question is about a file at all."""
+        return bool(self.file.path)
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """The files that the client has shown to be there."""
+        related = {other.path for other in self.related if other.reason != "declaration"}
+        return frozenset({self.file.path, *related} - {""})
 
     @property
     def text(self) -> str:

@@ -244,8 +244,6 @@ class Answers(Protocol):
         self, call: Call, prepare: Prepare | None = None
     ) -> AbstractAsyncContextManager[Reply]:
         """Walk `call` to a replica; `prepare` fills its body once the caller is known. Leaving
-        the block settles the call, once, whatever happened."""
-
-    def rehearse(self, call: Call, prepare: Prepare) -> AbstractAsyncContextManager[None]:
-        """Walk `call` as far as `answer` would before it takes a slot: no replica hears of it.
-        Leaving the block settles the call."""
+        the block settles the call, once, whatever happened. Where `prepare` makes the call a
+        `rehearsal`, key and policies hold as ever, and the reply is an empty one that no replica
+        gave."""

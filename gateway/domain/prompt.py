@@ -60,3 +60,10 @@ class Rendered:
     stop: tuple[str, ...] = ()
     prefill: str | None = None
     edits: bool = False
+
+    @property
+    def schema(self) -> Mapping[str, Any] | None:
+        """What the server holds the answer to; None where it may be anything."""
+        form = self.params.get("response_format") or {}
+        found: Mapping[str, Any] | None = form.get("json_schema", {}).get("schema")
+        return found

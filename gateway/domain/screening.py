@@ -66,13 +66,7 @@ class Screen:
     def __call__(self, material: Material) -> Screened:
         """`material` with what may not be shown marked as refused. DeniedPath, SecretFound (403)
         when that is the file in question."""
-        denied = self.pattern(material.file.path)
-        if denied is not None:
-            raise DeniedPath(
-                f"{material.file.path} may not be shown to a model: {denied!r} is denied here; an "
-                "operator can allow it under assist.denied_paths.",
-                param="file.path",
-            )
+        self._admit(material)
         file = self._clean(material.text, reversible=True)
         if file.count and self._secrets == "refuse":
             kinds = ", ".join(file.found)
@@ -97,6 +91,21 @@ class Screen:
             secrets=file.kept,
         )
         return Screened(found, dict(file.found))
+
+    def _admit(self, material: Material) -> None:
+        """DeniedPath unless all that the file in question is made of may be shown."""
+        own = (material.file.path,) if material.has_file else ()
+        for path in (*own, *material.touched):
+            denied = self.pattern(path)
+            if denied is None:
+                continue
+            says = f"{path} may not be shown to a model: {denied!r} is denied here"
+            if path in material.touched:
+                leave = f"leave it out: git diff --staged -- . ':!{path}'"
+                raise DeniedPath(f"{says}; {leave}", param="diff")
+            raise DeniedPath(
+                f"{says}; an operator can allow it under assist.denied_paths.", param="file.path"
+            )
 
     def _clean(self, text: str, *, reversible: bool = False) -> Clean:
         if self._secrets == "allow":

@@ -238,7 +238,7 @@ def read(
     and hashes are those of the file. Nothing is guessed: what is not text in the encoding, and what
     does not come back byte for byte, raises `BadEncoding`; a path no diff can carry, `BadPath`.
     """
-    path = _checked_path(path)
+    path = checked_path(path)
     codec = encodings.codec(encoding)
     raw = encodings.encode(content, codec, path=path) if isinstance(content, str) else content
     encodings.check(raw, codec, path=path)
@@ -247,20 +247,20 @@ def read(
     return SourceFile(path, detected, raw, codec)
 
 
-def _checked_path(path: str) -> str:
-    """`path` relative and without `.` parts, as a diff wants it."""
+def checked_path(path: str, *, param: str = "file.path") -> str:
+    """`path` relative and without `.` parts, as a diff wants it. BadPath (422)."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts or ".." in parts or "\0" in path:
         raise BadPath(
             f"The path {path!r} is not one of a file in the project; send it relative to the "
             "project's root, for example src/main.py.",
-            param="file.path",
+            param=param,
         )
     try:
         path.encode()
     except UnicodeEncodeError:
         raise BadPath(
-            f"The path {path!a} is not Unicode text; send it in UTF-8.", param="file.path"
+            f"The path {path!a} is not Unicode text; send it in UTF-8.", param=param
         ) from None
     return "/".join(parts)
 

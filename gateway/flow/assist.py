@@ -1,4 +1,4 @@
-"""The room in front of /api/ai/*: from a question about code to an explanation or a diff."""
+"""The room in front of /api/ai/*: from a question about code to its answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from gateway.client.in_process import Completion, Via, chat, chat_stream, completion, new_call
-from gateway.domain.budget import explain_reserve, rewrite_reserve
+from gateway.domain.actions import Kind
+from gateway.domain.budget import (
+    explain_reserve,
+    file_reserve,
+    review_reserve,
+    rewrite_reserve,
+)
 from gateway.domain.call import Call, Reply
 from gateway.domain.errors import InvalidRequest, LLMError
 from gateway.domain.limits import Priority
@@ -17,9 +23,10 @@ from gateway.domain.ports import Answers, Prompts
 from gateway.domain.prompt import Wanted
 from gateway.domain.syntax_errors import SyntaxErrors
 from gateway.flow.context import Context, ContextBuilder, Reserve, messages_of
-from gateway.flow.job import Action, Job
+from gateway.flow.job import Job
+from gateway.flow.provenance import context_report, preview
 from gateway.flow.reading import Reading, growing_of
-from gateway.flow.results import context_report, edit_of, preview
+from gateway.flow.results import edit_of
 from gateway.flow.shadow import Shadows
 from gateway.flow.task import Task
 from gateway.flow.unmarking import Unmarking
@@ -36,7 +43,8 @@ class UnfitPrompt(InvalidRequest):
 
 @dataclass(frozen=True, slots=True)
 class AssistLimits:
-    """`model` answers when a request names none (None: the first there is); tokens of an answer."""
+    """`model` answers when a request names none (None: the first there is). Tokens of an answer:
+    `explain_tokens` of one that is a text, `rewrite_tokens` of any other."""
 
     model: str | None = None
     explain_tokens: int = 1024
@@ -74,16 +82,12 @@ class Assist:
         self._reading = Reading(answers, prompts, extras.syntax)
 
     async def answer(self, job: Job) -> dict[str, Any]:
-        """The whole result. `job.read` is called once the caller is known; what it raises, and any
-        GatewayError of the pipeline, comes out."""
+        """The whole result; of a rehearsal the context that would be sent. `job.read` is called
+        once the caller is known; what it raises comes out, and any GatewayError of the pipeline."""
         said = await chat(self._answers, (), model="", via=self._via(job))
-        return await self._result(job, said)
-
-    async def preview(self, job: Job) -> dict[str, Any]:
-        """The context that `answer` would send, and no answer: no replica is asked for one."""
-        job.rehearsed = True
-        async with self._answers.rehearse(job.call, self._prepare(job)):
+        if job.rehearsed:
             return preview(job.call, job.task, job.context)
+        return await self._result(job, said)
 
     async def stream(self, job: Job) -> AsyncGenerator[Event]:
         """`context` as the text begins, `delta`s of it, and the one authoritative `result`.
@@ -104,15 +108,18 @@ class Assist:
                         yield "hunk", edit_of(edit)
         if not said:
             yield "context", context_report(job.context)
+            if job.rehearsed:
+                yield "result", preview(job.call, job.task, job.context)
+                return
         elif text := unmarking.end():
             yield "delta", {"text": text}
         assert job.reply is not None  # the stream has come to its end
         whole = completion(job.reply, "".join(said))
-        revision = await self._reading.revised(job, whole)
-        if revision and self._reading.repairs(job, whole, revision):
-            yield "repair", {"problem": revision.problem}
+        found = await self._reading.read(job, whole)
+        if self._reading.repairs(job, whole, found):
+            yield "repair", {"problem": found.problem}
         self._offer_shadow(job)
-        yield "result", await self._reading.result(job, whole, revision)
+        yield "result", await self._reading.result(job, whole, found)
 
     def _via(self, job: Job) -> Via:
         """Messages and model are made in `prepare`: only then is the caller known."""
@@ -125,9 +132,10 @@ class Assist:
     def _prepare(self, job: Job) -> Callable[[Call], Awaitable[None]]:
         async def prepare(call: Call) -> None:
             job.task = await asyncio.to_thread(job.read)
+            call.rehearsal = job.rehearsed = job.rehearsed or job.task.dry_run
             job.task = task = self._with_prompt(job, call)
             call.model = model = self._model(task)
-            reserve = self._reserve(job.action, task)
+            reserve = self._reserve(job.action.kind, task)
             team = call.caller.team
             job.context = context = await self._builder.build(task.question, model, reserve, team)
             job.task = replace(task, question=context.question)
@@ -140,17 +148,18 @@ class Assist:
         return prepare
 
     def _with_prompt(self, job: Job, call: Call) -> Task:
-        """The task with the one text of its prompt that this caller gets. Only a prompt made for
-        rewriting can be read as a rewrite, and the other way round."""
+        """The task with the one text of its prompt that this caller gets. An answer can only be
+        read as what its prompt asks for."""
         task, question = job.task, job.task.question
         name = question.prompt
         unit = f"{call.caller.team}/{call.caller.key_id}/{task.session}"
         wanted = Wanted(task.prompt_version, task.prompt_variant, question.answer_language, unit)
         prompt = self._prompts.choose(name, wanted)
-        if (prompt.output.get("kind") == "rewrite") != (job.action == "rewrite"):
+        kind, needed = prompt.output.get("kind"), job.action.kind
+        if kind != needed:
             raise UnfitPrompt(
-                f"The prompt {name} cannot be used to {job.action}; leave prompt.name out, or name "
-                f"one whose front matter fits.",
+                f"The prompt {name} cannot be used for /api/ai/{job.action.name}: its output.kind "
+                f"is {kind!r}, not {needed!r}; leave prompt.name out, or name one that fits.",
                 param="prompt.name",
             )
         return replace(task, question=replace(question, prompt=prompt.ref.key))
@@ -165,21 +174,25 @@ class Assist:
             raise LLMError(detail="no model is known yet: no replica has answered", retry_after=2.0)
         return models[0]
 
-    def _reserve(self, action: Action, task: Task) -> Reserve:
-        ours = self._limits.rewrite_tokens if action == "rewrite" else self._limits.explain_tokens
+    def _reserve(self, kind: Kind, task: Task) -> Reserve:
+        ours = self._limits.explain_tokens if kind == "text" else self._limits.rewrite_tokens
         limit = min(task.max_tokens or ours, ours)
-        if action == "explain":
+        if kind == "text":
             return lambda window, selection: explain_reserve(window, limit)
         if task.max_tokens is not None:
             return lambda window, selection: limit
+        if kind == "review":
+            return lambda window, selection: review_reserve(window, limit)
+        if kind == "file":
+            return lambda window, selection: file_reserve(window, selection, limit)
         if self._prompts.get(task.question.prompt).output.get("protocol") == "edits":
             return lambda window, selection: rewrite_reserve(selection // 4, limit)
         return lambda window, selection: rewrite_reserve(selection, limit)
 
     async def _result(self, job: Job, said: Completion) -> dict[str, Any]:
-        revision = await self._reading.revised(job, said)
+        found = await self._reading.read(job, said)
         self._offer_shadow(job)
-        return await self._reading.result(job, said, revision)
+        return await self._reading.result(job, said, found)
 
     def _offer_shadow(self, job: Job) -> None:
         """Once the client has its answer, another variant may answer as well, for nobody."""
@@ -203,7 +216,7 @@ class Assist:
 
         async def prepare(call: Call) -> None:
             call.model = model = job.call.model
-            reserve, team = self._reserve(job.action, task), job.call.caller.team
+            reserve, team = self._reserve(job.action.kind, task), job.call.caller.team
             context = await self._builder.build(question, model, reserve, team)
             call.prompt = context.rendered.ref
             call.body = body_of(context, model, stream=False)

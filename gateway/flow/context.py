@@ -11,8 +11,8 @@ from gateway.domain.answer import Remark
 from gateway.domain.budget import Budget
 from gateway.domain.candidates import candidates
 from gateway.domain.context import SHRINKS, Fitted, fit, measured, shrink
-from gateway.domain.item import Item, Part, strings
-from gateway.domain.material import nearest
+from gateway.domain.item import Item, Kind, Part, strings
+from gateway.domain.material import Survey, nearest
 from gateway.domain.ports import Prompts, Tokens
 from gateway.domain.prompt import Rendered
 from gateway.flow.sessions import Sessions
@@ -27,13 +27,15 @@ Reserve = Callable[[int, int], int]
 class Context:
     """Messages that fit the window, and what became of every part. `exact` is False when no
     replica and no tokenizer could be asked, so that the counts are estimates. `question` is the one
-    that was asked, with the lines that it came to be about; `remarks` are for the client."""
+    that was asked, with the lines that it came to be about, and `survey` what is in its files;
+    `remarks` are for the client."""
 
     question: Question = field(repr=False)
     rendered: Rendered
     fitted: Fitted = field(repr=False)
     exact: bool
     remarks: tuple[Remark, ...] = ()
+    survey: Survey = field(default_factory=Survey, repr=False)
 
 
 class ContextBuilder:
@@ -84,7 +86,7 @@ class ContextBuilder:
             fitted = await asyncio.to_thread(shrink, fitted, total)
         fitted = measured(await self._recounted(model, fitted), total)
         remarks = (*surveyed.remarks, *_cut_rules(fitted))
-        return Context(question, rendered, fitted, exact, remarks)
+        return Context(question, rendered, fitted, exact, remarks, surveyed.survey)
 
     async def _recounted(self, model: str, fitted: Fitted) -> Fitted:
         """What was cut within a text that had been counted whole is an estimate: count it now."""
@@ -134,16 +136,21 @@ def _why(item: Item, parts: Mapping[str, Part]) -> str:
     return part.why if part else item.refused or "no room in its share"
 
 
+_FILE: dict[str, Kind] = {"before": "before", "selected": "selection", "after": "after"}
+
+
 def _inputs(question: Question, fitted: Fitted | None) -> Mapping[str, Any]:
     material = question.material
-    file = {"path": material.file.path, "language": material.file.language}
+    shown: dict[str, Any] = {}
+    if material.has_file:
+        file = {"path": material.file.path, "language": material.file.language}
+        for name, kind in _FILE.items():
+            file[name] = fitted.text(kind) if fitted else ""
+        shown["file"] = file
     if fitted is None:
-        file |= {"before": "", "selected": "", "after": ""}
         texts = {"rules": "", "instruction": "", "answer_language": question.answer_language}
         lists = {"related": (), "diagnostics": (), "conversation": ()}
-        return {"file": file, **texts, **lists}
-    file |= {part: fitted.text(part) for part in ("before", "after")}
-    file["selected"] = fitted.text("selection")
+        return {**shown, **texts, **lists}
     said = sum(part.lines for part in fitted.of("diagnostics"))
     turns = [int(part.id.split(":")[1]) for part in fitted.of("turn")]
     return {
@@ -153,7 +160,7 @@ def _inputs(question: Question, fitted: Fitted | None) -> Mapping[str, Any]:
             {"path": part.path, "reason": part.item.reason.split(";")[0], "text": part.text}
             for part in fitted.of("related", "declaration", "edit")
         ],
-        "file": file,
+        **shown,
         "diagnostics": [
             {"line": one.line + 1, "severity": one.severity, "message": one.message}
             for one in sorted(nearest(material)[:said], key=lambda one: one.line)

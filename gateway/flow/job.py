@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
+from gateway.domain.actions import Action
 from gateway.domain.call import Call, Reply
 from gateway.flow.context import Context
 from gateway.flow.task import Task
 
-Action = Literal["explain", "rewrite"]
+__all__ = ["Action", "Job"]
 
 
 @dataclass(slots=True)
 class Job:
-    """One request on its way: `task` and `context` are there once the caller is known."""
+    """One request on its way: `task` and `context` are there once the caller is known, and only
+    then is `action` the one that the body means. A `rehearsed` job asks no model."""
 
     action: Action
     read: Callable[[], Task]

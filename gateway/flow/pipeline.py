@@ -12,6 +12,7 @@ import anyio
 from gateway.domain.call import Call, Outcome, Reply
 from gateway.domain.ports import Prepare, Replica, Telemetry
 from gateway.domain.record import Record
+from gateway.domain.sse import DONE
 from gateway.flow.admission import Admission
 from gateway.flow.engine import Engine
 from gateway.flow.guard import Guard
@@ -43,18 +44,10 @@ class Pipeline:
         """Walk `call` to a replica. `prepare` fills its body once the caller is known, so that
         nobody learns anything of a request's contents, or costs us work, without a key.
         Leaving the block settles the call, once, whatever happened. A cancellation that is ours
-        (`call.cut`) becomes its error."""
+        (`call.cut`) becomes its error. A rehearsal ends before it would take a slot, with an empty
+        reply: key and policies hold, and no replica hears of it."""
         async with self._settling(call) as meter, AsyncExitStack() as rooms:
             yield await self._walk(call, prepare, meter, rooms)
-
-    @asynccontextmanager
-    async def rehearse(self, call: Call, prepare: Prepare) -> AsyncIterator[None]:
-        """Walk `call` as far as `answer` would before it takes a slot: key and policies hold, and
-        no replica hears of it. Leaving the block settles the call."""
-        async with self._settling(call) as meter:
-            await self._check(call, prepare)
-            meter.reply = Reply(_chunks(), stream=False, replica="", complete=True)
-            yield
 
     @asynccontextmanager
     async def _settling(self, call: Call) -> AsyncIterator[Meter]:
@@ -89,6 +82,9 @@ class Pipeline:
         self, call: Call, prepare: Prepare | None, meter: Meter, rooms: AsyncExitStack
     ) -> Reply:
         known = await self._check(call, prepare)
+        if call.rehearsal:
+            meter.reply = Reply(_nothing(call.stream), call.stream, replica="", complete=True)
+            return meter.reply
         await rooms.enter_async_context(self._admission.slot(call))
         opening = self._engine.open(call, meter.attempts, known)
         reply = await rooms.enter_async_context(opening)
@@ -105,9 +101,9 @@ class Pipeline:
             self._telemetry.settled(call, outcome)
 
 
-async def _chunks(*chunks: bytes) -> AsyncIterator[bytes]:
-    for chunk in chunks:
-        yield chunk
+async def _nothing(stream: bool) -> AsyncIterator[bytes]:
+    """An answer without a word, as a replica would give it."""
+    yield DONE if stream else b'{"choices": [{"message": {"content": ""}}]}'
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:

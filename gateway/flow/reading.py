@@ -1,26 +1,46 @@
-"""Reads what a model said: restored, fitted into the file, asked for again where it is no use."""
+"""Reads what a model said: restored, made sense of, asked for again where it is no use."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from gateway.client.in_process import Completion
+from gateway.domain import new_file, review, target_path
+from gateway.domain.actions import Form
+from gateway.domain.answer import Answer, Protocol
 from gateway.domain.errors import GatewayError
 from gateway.domain.growing import Growing
+from gateway.domain.new_file import NewFile
 from gateway.domain.ports import Answers, Prompts
+from gateway.domain.quotes import Quotes
+from gateway.domain.review import Review
 from gateway.domain.secret_scan import restore
 from gateway.domain.syntax_errors import SyntaxErrors
 from gateway.flow.job import Job
+from gateway.flow.provenance import remark_of
 from gateway.flow.repair import Repair, both, fits
-from gateway.flow.results import explanation, remark_of, rewriting
+from gateway.flow.results import commit, explanation, message, reviewing, rewriting, writing
 from gateway.flow.revision import Revision, revise
 
 Made = TypeVar("Made")
 _LARGE = 32_000  # bytes of a file that is too much work for the event loop
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """An answer that is a text: there is nothing to mend in it."""
+
+    text: str = field(repr=False)
+    problem: str = ""
+    rank: int = 0
+
+
+Read = Revision | Review | NewFile | Spoken
+"""What became of an answer: its `problem`, which may be mended, and its `rank`, 0 being best."""
 
 
 class Reading:
@@ -31,45 +51,78 @@ class Reading:
         self._syntax = syntax
         self._repair = Repair(answers, time.monotonic)
 
-    async def result(self, job: Job, said: Completion, revision: Revision | None) -> dict[str, Any]:
-        """The whole answer to the client; `revision` is what `revised` said of it."""
-        if revision is None:
-            text = self._prompts.restore(said.text)
-            return explanation(job.call, job.task, job.context, said, text)
-        if not self.repairs(job, said, revision):
-            return await self._rewriting(job, said, revision)
+    async def result(self, job: Job, said: Completion, found: Read) -> dict[str, Any]:
+        """The whole answer to the client; `found` is what `read` said of it."""
+        if not self.repairs(job, said, found):
+            return await _result(job, said, found)
         try:
-            second = await self._repair.again(job.call, job.context, said, revision.problem)
+            second = await self._repair.again(job.call, job.context, said, found.problem)
         except GatewayError as error:
-            result = await self._rewriting(job, said, revision)
+            result = await _result(job, said, found)
             why = f"The answer was asked for again, without success: {error.public}"
             result["warnings"].append(remark_of("repair_failed", why))
             return result
-        repaired = await self.revised(job, second)
-        assert repaired is not None  # it is a rewrite, as the first was
-        better = repaired.rank < revision.rank
+        repaired = await self.read(job, second)
+        better = repaired.rank < found.rank
         said = both(said, second) if better else replace(both(said, second), text=said.text)
-        result = await self._rewriting(job, said, repaired if better else revision)
+        result = await _result(job, said, repaired if better else found)
         result["repaired"] = better
         if not better:
             why = "The answer was asked for again; the second one was no better."
             result["warnings"].append(remark_of("repair_failed", why))
         return result
 
-    def repairs(self, job: Job, said: Completion, revision: Revision) -> bool:
+    def repairs(self, job: Job, said: Completion, found: Read) -> bool:
         """Whether to ask again: where it is wanted, may help, and fits the window."""
-        wanted = job.task.repairs and bool(revision.problem)
-        return wanted and fits(job.context, said, revision.problem)
+        wanted = job.task.repairs and bool(found.problem)
+        return wanted and fits(job.context, said, found.problem)
 
-    async def revised(self, job: Job, said: Completion) -> Revision | None:
-        """What the answer makes of the file; None for an explanation."""
-        if job.action != "rewrite":
-            return None
-        text = restore(self._prompts.restore(said.text), job.task.question.material.secrets)
-        return await _computed(job, revise, job.task, job.context, said, text, self._syntax)
+    async def read(self, job: Job, said: Completion) -> Read:
+        """What the answer amounts to, by the kind of its action."""
+        text = self._prompts.restore(said.text)
+        if job.action.kind == "rewrite":
+            text = restore(text, job.task.question.material.secrets)
+            return await _computed(job, revise, job.task, job.context, said, text, self._syntax)
+        answer = Answer(text, said.finish_reason, said.stop_reason)
+        if job.action.kind == "review":
+            return await _computed(job, _reviewed, job, answer)
+        if job.action.kind == "file":
+            return await _computed(job, _written, job, answer)
+        return Spoken(text)
 
-    async def _rewriting(self, job: Job, said: Completion, revision: Revision) -> dict[str, Any]:
-        return await _computed(job, rewriting, job.call, job.task, job.context, said, revision)
+
+def _reviewed(job: Job, answer: Answer) -> Review:
+    quotes = Quotes(job.task.question.material, job.task.units)
+    return review.read(answer, job.context.rendered.schema, quotes)
+
+
+def _written(job: Job, answer: Answer) -> NewFile:
+    material, rendered = job.task.question.material, job.context.rendered
+    file = material.file
+    path = job.task.target_path
+    path = path or target_path.convention(file.path, file.language, material.paths)
+    protocol = Protocol(
+        tag=rendered.tag or "tests",
+        prefill=rendered.prefill or "",
+        echoes=tuple(tag + rendered.suffix for tag in ("selected", "selection")),
+    )
+    return new_file.read(answer, path, file.language, protocol, file.eol)
+
+
+_RESULTS: dict[Form, Callable[..., dict[str, Any]]] = {
+    "explanation": explanation,
+    "message": message,
+    "commit_message": commit,
+    "rewriting": rewriting,
+    "review": reviewing,
+    "file": writing,
+}
+
+
+async def _result(job: Job, said: Completion, found: Read) -> dict[str, Any]:
+    made = _RESULTS[job.action.form]
+    what = found.text if isinstance(found, Spoken) else found
+    return await _computed(job, made, job.call, job.task, job.context, said, what)
 
 
 async def _computed(job: Job, work: Callable[..., Made], *given: Any) -> Made:
@@ -82,6 +135,6 @@ async def _computed(job: Job, work: Callable[..., Made], *given: Any) -> Made:
 def growing_of(job: Job) -> Growing | None:
     """What finds hunks in the text as it comes; None where it is not the text itself."""
     rendered, material = job.context.rendered, job.task.question.material
-    if job.action != "rewrite" or rendered.prefill is None or rendered.edits:
+    if job.action.kind != "rewrite" or rendered.prefill is None or rendered.edits:
         return None
     return Growing(material.file, material.span, job.task.units)

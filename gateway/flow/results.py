@@ -1,37 +1,103 @@
-"""What /api/ai/* answers: an explanation or a rewrite as JSON, with the context report."""
+"""What /api/ai/* answers, as JSON: a shape for each form of result, with the context report."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict
-from typing import Any
 
 from gateway.client.in_process import Completion
+from gateway.domain import commit_message, references
 from gateway.domain.call import Call
-from gateway.domain.context import Entry
+from gateway.domain.commit_message import MOST_SUBJECT
 from gateway.domain.diff import compare
-from gateway.domain.source import Selection
+from gateway.domain.new_file import NewFile
+from gateway.domain.review import Finding, Review
 from gateway.domain.text_edits import TextEdit, edits
 from gateway.flow.context import Context
+from gateway.flow.provenance import (
+    JSON,
+    place,
+    position,
+    provenance,
+    range_of,
+    remark_of,
+    warnings_of,
+)
 from gateway.flow.revision import Revision
 from gateway.flow.task import Task
 
-JSON = dict[str, Any]
-_MOST_RANGES = 100
-
 
 def explanation(call: Call, task: Task, context: Context, said: Completion, text: str) -> JSON:
-    """The answer of `explain`: Markdown, which lines it is about, and how it came to be."""
-    warnings = _warnings(task, context)
-    if said.finish_reason == "length":
-        why = "The model reached its limit of output tokens; the explanation ends early."
-        warnings.append({"code": "truncated", "message": why})
+    """The answer of `explain`: Markdown, the places it names, and which lines it is about."""
+    named = references.find(text, task.question.material, context.survey)
     return {
         "id": call.id,
         "explanation": text.strip(),
-        "range": _range(task),
+        "references": [_reference(one) for one in named],
+        "range": range_of(task),
+        "warnings": _of_text(task, context, said),
+        **provenance(call, context, said),
+    }
+
+
+def message(call: Call, task: Task, context: Context, said: Completion, text: str) -> JSON:
+    """The answer of `chat`: Markdown."""
+    return {
+        "id": call.id,
+        "message": text.strip(),
+        "warnings": _of_text(task, context, said),
+        **provenance(call, context, said),
+    }
+
+
+def commit(call: Call, task: Task, context: Context, said: Completion, text: str) -> JSON:
+    """The answer of `commit-message`: the message, and its subject and body apart."""
+    found = commit_message.read(text)
+    warnings = _of_text(task, context, said)
+    if len(found.subject) > MOST_SUBJECT:
+        why = f"The subject has {len(found.subject)} characters; git shows {MOST_SUBJECT}."
+        warnings.append(remark_of("long_subject", why))
+    return {
+        "id": call.id,
+        "message": found.message,
+        "subject": found.subject,
+        "body": found.body,
         "warnings": warnings,
-        **_provenance(call, context, said),
+        **provenance(call, context, said),
+    }
+
+
+def reviewing(call: Call, task: Task, context: Context, said: Completion, review: Review) -> JSON:
+    """The answer of `review`: findings at their lines; the model's words where it is not whole."""
+    result: JSON = {
+        "id": call.id,
+        "status": review.status,
+        "summary": review.summary,
+        "findings": [_finding(one) for one in review.findings],
+        "range": range_of(task),
+        "repaired": False,
+        "warnings": warnings_of(task, context) + [asdict(one) for one in review.warnings],
+        **provenance(call, context, said),
+    }
+    if review.status != "reviewed":
+        result["text"] = review.text
+    return result
+
+
+def writing(call: Call, task: Task, context: Context, said: Completion, file: NewFile) -> JSON:
+    """The answer of `tests`: a new file, and the diff that creates it."""
+    return {
+        "id": call.id,
+        "status": file.status,
+        "path": file.path,
+        "text": file.text,
+        "diff": file.diff,
+        "sha256": file.sha256,
+        "range": range_of(task),
+        "repaired": False,
+        "notes": file.notes,
+        "warnings": warnings_of(task, context) + [asdict(one) for one in file.warnings],
+        **provenance(call, context, said),
     }
 
 
@@ -43,7 +109,7 @@ def rewriting(
     return {
         "id": call.id,
         "status": resolution.status,
-        "range": _range(task),
+        "range": range_of(task),
         **_changes(task, revision),
         "base_sha256": file.sha256,
         "result_sha256": hashlib.sha256(revision.after).hexdigest(),
@@ -52,16 +118,14 @@ def rewriting(
         "syntax": revision.syntax,
         "repaired": False,
         "notes": resolution.notes,
-        "warnings": _warnings(task, context) + [asdict(remark) for remark in resolution.warnings],
-        **_provenance(call, context, said),
+        "warnings": warnings_of(task, context) + [asdict(remark) for remark in resolution.warnings],
+        **provenance(call, context, said),
     }
 
 
 def edit_of(edit: TextEdit) -> JSON:
     """One edit as the language server protocol has it."""
-    start, end = edit.range.start, edit.range.end
-    place = {"start": _at(start.line, start.character), "end": _at(end.line, end.character)}
-    return {"range": place, "new_text": edit.new_text}
+    return {"range": place(edit.range), "new_text": edit.new_text}
 
 
 def _changes(task: Task, revision: Revision) -> JSON:
@@ -78,87 +142,21 @@ def _changes(task: Task, revision: Revision) -> JSON:
     return found
 
 
-def preview(call: Call, task: Task, context: Context) -> JSON:
-    """The answer of `context/preview`: what an answer would have been made of."""
-    return {
-        "id": call.id,
-        "range": _range(task),
-        "warnings": _warnings(task, context),
-        "model": call.model,
-        "prompt": context.rendered.ref.shown,
-        "context": context_report(context),
-    }
+def _of_text(task: Task, context: Context, said: Completion) -> list[JSON]:
+    """The warnings of an answer that is a text."""
+    warnings = warnings_of(task, context)
+    if said.finish_reason == "length":
+        why = "The model reached its limit of output tokens; the text ends early."
+        warnings.append(remark_of("truncated", why))
+    return warnings
 
 
-def context_report(context: Context) -> JSON:
-    """What went into the prompt, what was cut, and why; all numbers are tokens."""
-    report = context.fitted.report(context.rendered.ref.sha)
-    return {
-        "window": report.window,
-        "reserved_output": report.reserved_output,
-        "used": report.used,
-        "exact": context.exact,
-        "prefix_sha": report.prefix_sha,
-        "items": [_entry(entry) for entry in report.items],
-    }
+def _reference(one: references.Reference) -> JSON:
+    first, end = one.lines
+    found: JSON = {"path": one.path}
+    found["range"] = {"start": position(first, 0), "end": position(end, 0)}
+    return found | ({"name": one.name} if one.name else {})
 
 
-def _entry(entry: Entry) -> JSON:
-    shown = asdict(entry)
-    runs = shown.pop("runs")
-    ranges = [{"start": _at(first, 0), "end": _at(end, 0)} for first, end in runs]
-    if ranges:
-        shown["range"] = {"start": ranges[0]["start"], "end": ranges[-1]["end"]}
-    if len(ranges) > 1:
-        shown["ranges"] = ranges[:_MOST_RANGES]
-    for name in ("path", "redacted"):
-        if not shown[name]:
-            del shown[name]
-    return shown
-
-
-def _provenance(call: Call, context: Context, said: Completion) -> JSON:
-    """Who answered, at which cost, on which prompt."""
-    usage = said.usage
-    counted = usage and {
-        "prompt_tokens": usage.prompt,
-        "completion_tokens": usage.completion,
-        "cached_tokens": usage.cached,
-    }
-    return {
-        "model": call.model,
-        "served_model": said.model,
-        "replica": said.replica,
-        "finish_reason": said.finish_reason,
-        "attempts": said.attempts,
-        "usage": counted,
-        "prompt": context.rendered.ref.shown,
-        "context": context_report(context),
-    }
-
-
-def _warnings(task: Task, context: Context) -> list[JSON]:
-    found = [asdict(remark) for remark in (*task.remarks, *context.remarks)]
-    if not context.exact:
-        why = "No replica could be asked to count tokens; the context was fitted by an estimate."
-        found.append({"code": "estimated_tokens", "message": why})
-    return found
-
-
-def remark_of(code: str, message: str) -> JSON:
-    """A warning."""
-    return {"code": code, "message": message}
-
-
-def _range(task: Task) -> JSON:
-    """The whole lines that the answer is about, as the client counts positions."""
-    material = task.question.material
-    found: Selection = material.file.selection(material.span, task.units)
-    return {
-        "start": _at(found.start.line, found.start.character),
-        "end": _at(found.end.line, found.end.character),
-    }
-
-
-def _at(line: int, character: int) -> JSON:
-    return {"line": line, "character": character}
+def _finding(one: Finding) -> JSON:
+    return {**one.fields, "range": None if one.place is None else place(one.place)}

@@ -67,6 +67,8 @@ class Surveyor:
         return Surveyed(replace(question, material=material), survey, tuple(remarks))
 
     def _structure(self, material: Material) -> Structure:
+        if not material.has_file or material.touched:
+            return Structure()  # a diff has lines of many files
         text, language = material.text, material.file.language
         rows = material.rows
         if len(rows) <= HUGE_LINES and len(text) <= HUGE_CHARS:

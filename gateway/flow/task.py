@@ -32,7 +32,8 @@ class Task:
     """One request to /api/ai/*, read and checked. `units` are those of the client's positions;
     `max_tokens` bounds the answer, None for the gateway's own bound; `remarks` is what the client
     should know about its request; `session` is the client's name for what it works on. A rewrite
-    comes in `formats`; with `repairs` one that cannot be used is asked for once more."""
+    comes in `formats`; with `repairs` an answer that cannot be used is asked for once more. With
+    `dry_run` no model is asked. A new file goes to `target_path`, None for where its kind goes."""
 
     question: Question
     model: str | None = None
@@ -45,4 +46,6 @@ class Task:
     formats: frozenset[Format] = ALL_FORMATS
     repairs: bool = False
     syntax_check: bool = True
+    dry_run: bool = False
+    target_path: str | None = None
     remarks: tuple[Remark, ...] = ()

@@ -1,4 +1,4 @@
-"""/api/ai/explain and /api/ai/rewrite, each also as /stream: routes to the assist room."""
+"""/api/ai/*: a route for each action of the table, and its stream; all lead to the assist room."""
 
 from __future__ import annotations
 
@@ -13,21 +13,17 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from gateway.bootstrap import House
+from gateway.domain.actions import ACTIONS, Action
 from gateway.domain.call import Call, Reply
 from gateway.domain.endpoints import CHAT
 from gateway.domain.errors import Unauthorized
 from gateway.domain.sse import DONE, encode
 from gateway.flow.assist import Assist, Event
-from gateway.flow.job import Action, Job
+from gateway.flow.job import Job
 from gateway.flow.task import Task
-from gateway.web.assist_request import (
-    AssistRequest,
-    PreviewRequest,
-    read_preview,
-    read_request,
-    task_of,
-)
-from gateway.web.description import body_of
+from gateway.web.assist_body import Asked
+from gateway.web.assist_description import described, described_preview
+from gateway.web.assist_request import read_preview, read_request, task_of
 from gateway.web.door import call_of, json_of, priority_of, timeout_of
 from gateway.web.idempotency import HEADER, Idempotency, Ticket, once
 from gateway.web.relay import Relay
@@ -35,18 +31,13 @@ from gateway.web.relay import Relay
 # The body's JSON object, once it is time to read it.
 Body = Callable[[], dict[str, Any]]
 
-_ACTIONS: tuple[tuple[Action, str], ...] = (
-    ("explain", "Explain code"),
-    ("rewrite", "Rewrite code: the new text, and a diff that `git apply` accepts"),
-)
-
 
 def routes(current: Callable[[], House]) -> APIRouter:
     """All `/api/ai/*` routes. `current` gives the house of now, in which a request then stays."""
     api = APIRouter(prefix="/api/ai", tags=["code assistance"])
     memory = Idempotency(time.monotonic)
 
-    def add(action: Action, summary: str, *, stream: bool) -> None:
+    def add(action: Action, *, stream: bool) -> None:
         async def handle(request: Request) -> Response:
             raw = await request.body()
             house = current()
@@ -64,18 +55,18 @@ def routes(current: Callable[[], House]) -> APIRouter:
             return Relay(opening, job.call.id, streams=lambda: stream, silence=silence)
 
         api.add_api_route(
-            f"/{action}/stream" if stream else f"/{action}",
+            f"/{action.name}/stream" if stream else f"/{action.name}",
             handle,
             methods=["POST"],
-            name=f"{action}.stream" if stream else action,
-            summary=f"{summary}, as server-sent events" if stream else summary,
+            name=f"{action.name}.stream" if stream else action.name,
+            summary=f"{action.summary}, as server-sent events" if stream else action.summary,
             response_class=Response,
-            openapi_extra=_schema(action),
+            openapi_extra=described(action),
         )
 
-    for action, summary in _ACTIONS:
-        add(action, summary, stream=False)
-        add(action, summary, stream=True)
+    for action in ACTIONS:
+        add(action, stream=False)
+        add(action, stream=True)
     _add_preview(api, current)
     return api
 
@@ -86,7 +77,7 @@ def _add_preview(api: APIRouter, current: Callable[[], House]) -> None:
         house = current()
         read = partial(json_of, request, raw, house.intake.json)
         job = _rehearsal(request, read, house.timeouts.total)
-        return Relay(lambda: _previewed(house.assist, job), job.call.id)
+        return Relay(lambda: _plain(house.assist, job), job.call.id)
 
     api.add_api_route(
         "/context/preview",
@@ -95,7 +86,7 @@ def _add_preview(api: APIRouter, current: Callable[[], House]) -> None:
         name="context.preview",
         summary="What the prompt of an action would hold: the context report, and no answer",
         response_class=Response,
-        openapi_extra=_schema("explain", PreviewRequest),
+        openapi_extra=described_preview(),
     )
 
 
@@ -117,11 +108,12 @@ def _job(request: Request, body: Body, action: Action, allowed: float) -> Job:
     call = call_of(request, CHAT, allowed)
 
     def read() -> Task:
-        asked = read_request(body(), action)
+        asked, job.action = read_request(body(), action)
         _hurry(request, call, asked, allowed)
-        return task_of(asked, action)
+        return task_of(asked, job.action)
 
-    return Job(action, read, call)
+    job = Job(action, read, call)
+    return job
 
 
 def _rehearsal(request: Request, body: Body, allowed: float) -> Job:
@@ -129,26 +121,19 @@ def _rehearsal(request: Request, body: Body, allowed: float) -> Job:
     call = call_of(request, CHAT, allowed)
 
     def read() -> Task:
-        asked = read_preview(body())
+        asked, job.action = read_preview(body())
         _hurry(request, call, asked, allowed)
-        job.action = asked.about
-        return task_of(asked, asked.about)
+        return task_of(asked, job.action)
 
-    job = Job("explain", read, call)
+    job = Job(ACTIONS[0], read, call, rehearsed=True)
     return job
 
 
-def _hurry(request: Request, call: Call, asked: AssistRequest, allowed: float) -> None:
+def _hurry(request: Request, call: Call, asked: Asked, allowed: float) -> None:
     """The call's priority and deadline, as the client wants them."""
     call.priority = priority_of(request, call.priority)
     limits = [allowed, asked.options.timeout_s, timeout_of(request)]
     call.deadline = call.received + min(limit for limit in limits if limit is not None)
-
-
-@asynccontextmanager
-async def _previewed(assist: Assist, job: Job) -> AsyncIterator[Reply]:
-    body = orjson.dumps(await assist.preview(job))
-    yield Reply(_once(body), stream=False, replica="")
 
 
 @asynccontextmanager
@@ -183,36 +168,13 @@ async def _encoded(job: Job, first: Event, events: AsyncIterator[Event]) -> Asyn
 
 def _event(job: Job, event: Event) -> bytes:
     name, said = event
-    if name == "delta" and job.action == "explain":
+    if name == "delta" and job.action.kind == "text":
         said = _chunk(job, said["text"])
     return encode(orjson.dumps(said), name)
 
 
 def _chunk(job: Job, text: str) -> dict[str, Any]:
-    """An explanation's text in the shape of OpenAI's chat chunks."""
+    """The text of an answer in the shape of OpenAI's chat chunks."""
     delta = {"index": 0, "delta": {"content": text}, "finish_reason": None}
     kind = "chat.completion.chunk"
     return {"id": job.call.id, "object": kind, "model": job.call.model, "choices": [delta]}
-
-
-def _schema(action: Action, shape: type[AssistRequest] = AssistRequest) -> dict[str, Any]:
-    schema = shape.model_json_schema()
-    example: dict[str, Any] = {
-        "file": {"path": "mean.py", "content": "def mean(xs):\n    return sum(xs) / len(xs)\n"},
-        "options": {"max_output_tokens": 120},
-    }
-    if action == "rewrite":
-        example["instruction"] = "Return 0 for an empty list."
-    return body_of(_inlined(schema, schema.pop("$defs")), example)
-
-
-def _inlined(node: Any, definitions: dict[str, Any]) -> Any:
-    """`node` with each `$ref` replaced by what it stands for: OpenAPI looks for those elsewhere."""
-    if isinstance(node, list):
-        return [_inlined(item, definitions) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if "$ref" in node:
-        found = definitions[node["$ref"].rsplit("/", 1)[1]]
-        node = {**found, **{key: value for key, value in node.items() if key != "$ref"}}
-    return {key: _inlined(value, definitions) for key, value in node.items()}

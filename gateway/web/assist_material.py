@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
+from gateway.domain import patch_paths, source
 from gateway.domain.errors import InvalidRequest
-from gateway.domain.material import Diagnostic, Material, Related, Rule, Turn
+from gateway.domain.material import NO_FILE, Diagnostic, Material, Related, Rule, Turn
 from gateway.domain.source import Position, Selection, SourceFile, Span
 
 if TYPE_CHECKING:
-    from gateway.web.assist_request import AssistRequest, RelatedFile, Said
+    from gateway.web.assist_body import Asked, DiffRequest, MessageRequest, RelatedFile, Said
+
+DIFF_PATH = "change.diff"
+"""What a diff is called where a file has a path."""
 
 
 class StaleFile(InvalidRequest):
@@ -37,11 +42,26 @@ class StaleFile(InvalidRequest):
         return body
 
 
-def material_of(request: AssistRequest, file: SourceFile) -> Material:
-    """What the client sent, positions turned into lines. InvalidRange (422), StaleFile (409)."""
-    return Material(
-        file=file,
-        span=_span(request, file),
+class NoDiff(InvalidRequest):
+    """What was sent as a diff is none."""
+
+    status = 422
+    code = "invalid_body"
+
+
+class FileExists(InvalidRequest):
+    """A new file cannot take the place of one that is there."""
+
+    status = 422
+    code = "invalid_body"
+
+
+def material_of(request: Asked) -> Material:
+    """What the client sent, positions turned into lines. BadPath, BadEncoding, InvalidRange, NoDiff
+    (422), StaleFile (409)."""
+    common = Material(
+        file=NO_FILE,
+        span=NO_FILE.whole,
         instruction=request.instruction,
         related=(
             *(_related(one, at) for at, one in enumerate(request.related)),
@@ -52,12 +72,57 @@ def material_of(request: AssistRequest, file: SourceFile) -> Material:
             *(Related(one.path, one.diff, "edit") for one in request.recent_edits),
         ),
         rules=tuple(Rule(one.path, one.content) for one in request.rules),
-        diagnostics=tuple(
-            Diagnostic(one.range.start.line, one.severity, _said(one))
-            for one in request.diagnostics
-        ),
         conversation=tuple(Turn(one.role, one.content) for one in request.conversation),
     )
+    if hasattr(request, "diff"):
+        return _with_diff(common, cast("DiffRequest", request).diff)
+    return _with_file(common, cast("MessageRequest", request))
+
+
+def _with_file(material: Material, request: MessageRequest) -> Material:
+    """With the file and what is said of it, where there is one."""
+    sent = request.file
+    if sent is None:
+        return material
+    file = source.read(sent.path, sent.content, encoding=sent.encoding, language=sent.language)
+    if sent.sha256 is not None and sent.sha256.lower() != file.sha256:
+        raise StaleFile(sent.sha256.lower(), file.sha256)
+    diagnostics = tuple(
+        Diagnostic(one.range.start.line, one.severity, _said(one)) for one in request.diagnostics
+    )
+    return replace(material, file=file, span=_span(request, file), diagnostics=diagnostics)
+
+
+def _with_diff(material: Material, diff: str) -> Material:
+    """With a change in the place of the file, all of it selected."""
+    touched = patch_paths.read(diff)
+    if touched is None:
+        raise NoDiff(
+            "diff is no unified diff: send what `git diff --staged` writes, with its lines that "
+            "begin with 'diff --git', '---', '+++' and '@@'.",
+            param="diff",
+        )
+    try:
+        file = source.read(DIFF_PATH, diff, language="diff")
+    except InvalidRequest as error:
+        error.param = "diff"
+        raise
+    return replace(material, file=file, span=file.whole, touched=touched)
+
+
+def target_of(path: str | None, material: Material) -> str | None:
+    """The path of a new file, as a diff wants it. BadPath; FileExists (422) where one of the files
+    sent has it."""
+    if path is None:
+        return None
+    checked = source.checked_path(path, param="options.target_path")
+    if checked in material.paths:
+        raise FileExists(
+            f"options.target_path: {checked} is one of the files that you sent; name a new file, "
+            "or change that one with /api/ai/rewrite.",
+            param="options.target_path",
+        )
+    return checked
 
 
 def _related(one: RelatedFile, at: int) -> Related:
@@ -76,7 +141,7 @@ def _said(one: Said) -> str:
     return f"{one.message} ({one.code})" if one.code is not None else one.message
 
 
-def _span(request: AssistRequest, file: SourceFile) -> Span:
+def _span(request: MessageRequest, file: SourceFile) -> Span:
     if request.selection is None or request.scope == "file":
         return file.whole
     start, end = request.selection.start, request.selection.end

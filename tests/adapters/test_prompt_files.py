@@ -85,6 +85,12 @@ def test_an_unknown_key_is_refused_with_its_line_a_caret_and_what_was_meant(
             "or 'edits' and 'tag' go together",
         ),
         (
+            "output:\n  protocol: json\n  schema:\n    type: objekt\n",
+            "E102",
+            9,
+            "'output.schema.type' must be",
+        ),
+        (
             "tests:\n  - {name: t, inputs: {y: 1}}\n",
             "E101",
             7,

@@ -69,6 +69,8 @@ def test_four_keys_are_enough() -> None:
         {"inputs": {"x": {"type": "text"}}},
         {"inputs": {"x": {"type": "text", "trust": "template"}}},
         {"inputs": {"x": {"type": "text", "trust": "user", "default": 3}}},
+        {"inputs": {"x": {"type": "text", "trust": "user", "default": None}}},
+        {"inputs": {"x": {"type": "items[a]", "trust": "user", "default": None}}},
         {"inputs": {"_x": {"type": "text", "trust": "user"}}},
         {"inputs": {"loop": {"type": "text", "trust": "user"}}},
         {"output": {"protocol": "tagged"}},
@@ -92,6 +94,18 @@ def test_an_input_without_a_default_is_required() -> None:
 
     assert front.inputs["a"].required
     assert not front.inputs["b"].required
+
+
+def test_a_record_may_be_null_where_that_is_its_default() -> None:
+    given: dict[str, Any] = {"type": "code[path]", "trust": "untrusted"}
+    inputs = {"a": given, "b": given | {"default": None}, "c": given | {"default": {"path": "x"}}}
+    front = FrontMatter.model_validate(LEAST | {"inputs": inputs})
+
+    assert front.inputs["b"].check(None) is None
+    assert front.inputs["b"].check({"path": "y"}) == {"path": "y"}
+    for name in ("a", "c"):
+        with pytest.raises(ValueError, match="must be an object with the fields path"):
+            front.inputs[name].check(None)
 
 
 def test_characters_of_all_fields_count_together() -> None:

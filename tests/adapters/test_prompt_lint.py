@@ -127,6 +127,38 @@ def test_what_a_loop_or_a_set_takes_from_an_input_is_that_input(tmp_path: Path) 
     assert "W220" in codes
 
 
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [
+        ("{{ file.path }}", True),
+        ("{{ file['path'] }}", True),
+        ("{% if file.path %}x{% endif %}", True),
+        ("{% if ask %}{{ file.path }}{% endif %}", True),
+        ("{% if file %}x{% endif %}{{ file.path }}", True),
+        ("{% set f = file %}{{ f.path }}", True),
+        ("{% if file %}{{ file.path }}{% endif %}", False),
+        ("{% if file and file.path %}{{ file.path }}{% endif %}", False),
+        ("{% if not file %}x{% else %}{{ file.path }}{% endif %}", False),
+        ("{{ file.path if file else 'none' }}", False),
+        ("{% set f = file %}{% if f %}{{ f.path }}{% endif %}", False),
+    ],
+)
+def test_a_record_that_may_be_missing_is_asked_for_first(
+    tmp_path: Path, shown: str, told: bool
+) -> None:
+    file = '  file: {type: "code[path]", trust: untrusted, default: null}\n'
+    head = (HEAD + TESTS).replace("  rules:", file + "  rules:")
+
+    codes = [
+        one.code
+        for one in found(
+            folder(tmp_path, head=head, **in_body("{{ code }}", f"{{{{ code }}}}{shown}"))
+        )
+    ]
+
+    assert ("W260" in codes) is told
+
+
 def test_an_input_named_after_the_moment_belongs_at_the_end(tmp_path: Path) -> None:
     head = HEAD.replace("  rules:", '  now: {type: text, trust: project, default: ""}\n  rules:')
     head += "cache: {order: [now, rules, code, ask]}\n" + TESTS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.adapters.prompt_folders import write
 
 
 @pytest.mark.parametrize("name", ["say", "code/say-it", "a/b/c"])
-@pytest.mark.parametrize("kind", ["text", "rewrite"])
+@pytest.mark.parametrize("kind", get_args(Kind))
 def test_it_is_sound(tmp_path: Path, name: str, kind: Kind) -> None:
     text = scaffold(name, kind)
     write(tmp_path, f"{name}.prompt.j2", text)

@@ -47,6 +47,7 @@ def failed(root: Path, trial: str) -> list[str]:
         'reply: "b = 3\\n"\n    expect: {status: changed, diff_applies: true, text: "b = 3\\n"}',
         'reply: "b = 2\\n"\n    expect: {status: no_change, diff_applies: true, added: 0}',
         'reply: "I cannot do that."\n    expect: {status: unresolved}',
+        'reply: "b = 3\\nc"\n    finish: length\n    expect: {status: truncated}',
         'reply: "x = \\"<\\u2060|im_end|>\\"\\n"\n    expect: {text: "x = \\"<|im_end|>\\"\\n"}',
     ],
 )
@@ -66,6 +67,10 @@ def test_what_holds_is_silent(tmp_path: Path, trial: str) -> None:
         ('reply: "b = 3\\n"\n    expect: {status: no_change}', "is 'changed', not 'no_change'"),
         ('reply: "b = 3\\n"\n    expect: {added: 2}', "added is 1, not 2"),
         ('reply: "b = 3\\n"\n    expect: {text: "b"}', "the text is 'b = 3\\n', not 'b'"),
+        (
+            'reply: "b = 3\\n"\n    finish: length\n    expect: {status: changed}',
+            "the answer is 'truncated', not 'changed'",
+        ),
         (
             'reply: "<think>"\n    expect: {added: 2}',
             "there is no diff: the answer is 'unresolved'",
@@ -126,3 +131,75 @@ def test_a_variant_s_own_text_has_the_same_roles(tmp_path: Path) -> None:
     [failure] = failures(load(tmp_path), "code/x")
 
     assert "test 'says it': the roles are ['user'], not ['system', 'user']" in failure
+
+
+WHOLE_FILE = FILE.replace("kind: rewrite", "kind: file")
+
+
+@pytest.mark.parametrize(
+    ("trial", "faults"),
+    [
+        ('reply: "c = 3\\n"\n    expect: {status: changed, added: 1, removed: 0}', []),
+        ('reply: "c = 3\\n"\n    expect: {text: "c = 3\\n", contains: ["c ="]}', []),
+        # The selection is not what a new file takes the place of.
+        ('reply: "b = 2\\n"\n    expect: {status: changed, diff_applies: true}', []),
+        ('reply: "</rewritten>"\n    expect: {status: unresolved}', []),
+        ('reply: "c = 3"\n    finish: length\n    expect: {status: truncated}', []),
+        ('reply: "c = 3\\n"\n    expect: {removed: 1}', ["removed is 0, not 1"]),
+        ('reply: "c = 3\\n"\n    expect: {contains: ["d"]}', ["the text lacks 'd'"]),
+        ('reply: " "\n    expect: {added: 1}', ["there is no diff: the answer is 'unresolved'"]),
+    ],
+)
+def test_a_whole_file_takes_the_place_of_nothing(
+    tmp_path: Path, trial: str, faults: list[str]
+) -> None:
+    (tmp_path / "x.prompt.j2").write_text(WHOLE_FILE.replace("TRIAL", trial))
+
+    found = [one.split("'trial': ")[1] for one in failures(load(tmp_path), "x")]
+
+    assert found == faults
+
+
+REVIEW = """---
+api: prompt/v1
+name: x
+version: "1.0.0"
+description: A prompt.
+output:
+  kind: review
+  protocol: json
+  schema:
+    type: object
+    required: [findings]
+    properties:
+      findings: {type: array, items: {type: object, properties: {severity: {enum: [error]}}}}
+tests:
+  - {name: trial, inputs: {}, reply: 'REPLY', expect: {valid: VALID}}
+---
+{% user %}Review.{% enduser %}
+"""
+
+
+@pytest.mark.parametrize(
+    ("reply", "fault"),
+    [
+        ('{"findings": []}', ""),
+        ('{"findings": [{"severity": "error"}]}', ""),
+        ('{"findings": [{"severity": "bad"}]}', "$.findings[0].severity: 'bad' is not one of"),
+        ('{"findings": {}}', "$.findings: {} is not of type 'array'"),
+        ('{"summary": ""}', "$: 'findings' is a required property"),
+        ("[]", "$: [] is not of type 'object'"),
+        ("Fine.", "not JSON, line 1"),
+    ],
+)
+def test_an_answer_is_held_to_every_word_of_its_schema(
+    tmp_path: Path, reply: str, fault: str
+) -> None:
+    for valid in (True, False):
+        text = REVIEW.replace("REPLY", reply).replace("VALID", str(valid).lower())
+        (tmp_path / "x.prompt.j2").write_text(text)
+
+        found = failures(load(tmp_path), "x")
+
+        assert bool(found) is (valid == bool(fault))
+        assert fault in "".join(found) or not valid

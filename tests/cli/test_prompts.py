@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from gateway.adapters.prompts import load
 from tests.adapters.prompt_folders import BODY, CACHE, HEAD, folder
 from tests.cli.conftest import CommandLine
 
@@ -87,6 +88,18 @@ def test_new_writes_a_file_once(gateway_command: CommandLine) -> None:
     again = gateway_command("prompts", "new", "code/sum-up")
     assert again.exit_code == 1
     assert "is there already" in again.output
+
+
+@pytest.mark.parametrize("kind", ["text", "rewrite", "review", "file"])
+def test_new_writes_one_of_the_kind_that_is_asked_for(
+    gateway_command: CommandLine, kind: str
+) -> None:
+    (gateway_command.folder / "prompts").mkdir()
+
+    made = gateway_command("prompts", "new", "code/sum-up", "--kind", kind, "--prompts", "prompts")
+
+    assert made.exit_code == 0, made.output
+    assert load(gateway_command.folder / "prompts").get("code/sum-up").output["kind"] == kind
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "Code/X", "a//b", "a.b"])

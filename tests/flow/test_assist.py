@@ -15,6 +15,7 @@ import pytest
 
 from gateway.adapters.prompts import PromptFiles, load
 from gateway.domain import source
+from gateway.domain.actions import BY_NAME
 from gateway.domain.budget import ContextTooLarge, explain_reserve, rewrite_reserve
 from gateway.domain.call import Call, Caller, OutcomeKind
 from gateway.domain.control_tokens import neutralise
@@ -36,7 +37,7 @@ from gateway.domain.retry import Fault
 from gateway.domain.screening import Screen
 from gateway.flow.assist import Assist, AssistLimits, Event, Extras, UnfitPrompt
 from gateway.flow.context import ContextBuilder
-from gateway.flow.job import Action, Job
+from gateway.flow.job import Job
 from gateway.flow.sessions import Sessions
 from gateway.flow.survey import Surveyor
 from gateway.flow.task import Question, Task
@@ -59,17 +60,17 @@ KEY = "sk-gw-right"
 KEYS = {hashlib.sha256(KEY.encode()).hexdigest(): Caller("ide", "ide-1")}
 
 
-def task(action: Action = "rewrite", **more: Any) -> Task:
+def task(action: str = "rewrite", **more: Any) -> Task:
     """The second of three lines is selected."""
     material = Material(FILE, SPAN, more.pop("instruction", "use 3"))
     return Task(Question(material, more.pop("prompt", f"code/{action}")), **more)
 
 
-def a_job(action: Action = "rewrite", asked: Task | Callable[[], Task] | None = None) -> Job:
+def a_job(action: str = "rewrite", asked: Task | Callable[[], Task] | None = None) -> Job:
     """As a door makes one: nothing is read yet."""
     asked = asked or task(action)
     call = Call("req-1", CHAT, "", {}, received=0.0, deadline=60.0, route=f"/api/ai/{action}")
-    return Job(action, asked if callable(asked) else lambda: asked, call)
+    return Job(BY_NAME[action], asked if callable(asked) else lambda: asked, call)
 
 
 def assist(
@@ -178,7 +179,7 @@ async def test_the_call_is_on_the_record_with_its_model_and_prompt() -> None:
     ],
 )
 async def test_the_answer_is_bounded_by_what_is_kept_for_it(
-    action: Action, asked: int | None, limits: dict[str, int], window: int, expected: int
+    action: str, asked: int | None, limits: dict[str, int], window: int, expected: int
 ) -> None:
     house = House([whole("x = 3\n")])
     room = assist(house, tokens=FakeTokens(window), limits=AssistLimits(**limits))  # type: ignore[arg-type]
@@ -287,13 +288,23 @@ async def test_a_request_that_cannot_be_read_is_refused_as_it_says(stream: bool)
 @pytest.mark.parametrize(
     ("action", "asked", "param", "says"),
     [
-        ("rewrite", {"prompt": "code/explain"}, "prompt.name", "code/explain cannot be used to r"),
-        ("explain", {"prompt": "code/rewrite"}, "prompt.name", "code/rewrite cannot be used to e"),
+        (
+            "rewrite",
+            {"prompt": "code/explain"},
+            "prompt.name",
+            "is 'text', not 'rewrite'",
+        ),
+        (
+            "explain",
+            {"prompt": "code/rewrite"},
+            "prompt.name",
+            "is 'rewrite', not 'text'",
+        ),
         ("rewrite", {"prompt_version": "0.9.0"}, "prompt.version", "version 1.0.0, not 0.9.0"),
     ],
 )
 async def test_a_prompt_that_does_not_fit_is_a_422_that_says_what_to_send(
-    action: Action, asked: dict[str, Any], param: str, says: str
+    action: str, asked: dict[str, Any], param: str, says: str
 ) -> None:
     house = House()
     with pytest.raises(InvalidRequest) as caught:
@@ -390,7 +401,7 @@ async def test_when_no_replica_answers_it_is_an_error_and_no_result() -> None:
 
 
 @pytest.mark.parametrize("action", ["explain", "rewrite"])
-async def test_a_stream_is_the_context_the_text_and_then_the_result(action: Action) -> None:
+async def test_a_stream_is_the_context_the_text_and_then_the_result(action: str) -> None:
     house = House([in_pieces("x =", " 3\n", stop_reason="</rewritten>")])
     found = await events(assist(house), a_job(action))
     assert names(found) == ["context", "delta", "delta", "result"]
@@ -402,7 +413,7 @@ async def test_a_stream_is_the_context_the_text_and_then_the_result(action: Acti
 
 
 @pytest.mark.parametrize("action", ["explain", "rewrite"])
-async def test_the_result_of_a_stream_is_that_of_the_whole_answer(action: Action) -> None:
+async def test_the_result_of_a_stream_is_that_of_the_whole_answer(action: str) -> None:
     text = "x = 3\n"
     plainly = await assist(House([whole(text, stop_reason="</rewritten>")])).answer(a_job(action))
     streaming = House([in_pieces(*text, stop_reason="</rewritten>")])
@@ -510,7 +521,9 @@ async def test_an_answer_is_remembered_in_its_session_and_a_preview_is_not() -> 
     sessions = Sessions()
     house = House([whole("So.")])
     room = assist(house, sessions=sessions)
-    found = await room.preview(a_job("explain", asked))
+    rehearsal = a_job("explain", asked)
+    rehearsal.rehearsed = True
+    found = await room.answer(rehearsal)
     assert sessions.places(("anonymous", "s")) == {}
     assert house.wire.sent == []
     answer = await room.answer(a_job("explain", asked))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.domain.actions import ACTIONS
 from gateway.flow.job import Job
 from gateway.flow.task import Task
 from gateway.testing.fakes import a_call
@@ -13,7 +14,7 @@ def test_a_job_has_no_task_before_it_was_read() -> None:
     def read() -> Task:
         raise AssertionError("nobody knows the caller yet")
 
-    job = Job("explain", read, a_call())
+    job = Job(ACTIONS[0], read, a_call())
     with pytest.raises(AttributeError):
         _ = job.task
     assert (job.reply, job.rehearsed) == (None, False)

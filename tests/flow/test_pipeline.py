@@ -93,10 +93,12 @@ async def test_a_rehearsal_is_checked_and_settled_and_no_replica_hears_of_it() -
 
     async def prepare(call: Call) -> None:
         seen.append(call.caller.team)
+        call.rehearsal = True
 
-    async with house.pipeline.rehearse(call, prepare):
+    async with house.pipeline.answer(call, prepare) as reply:
         assert rule.entered == [call]
         assert house.telemetry.outcomes == []
+        assert (reply.replica, reply.attempts) == ("", ())
     assert seen == ["ide"]
     assert (house.outcome.kind, house.outcome.status) == (OutcomeKind.COMPLETED, 200)
     assert len(rule.settled) == 1
@@ -109,8 +111,10 @@ async def test_a_rehearsal_without_a_key_or_against_a_policy_is_refused_and_sett
         raise AssertionError("nothing is looked at without a key")
 
     house = House(keys=KEYS)
+    call = a_call()
+    call.rehearsal = True
     with pytest.raises(Unauthorized):
-        async with house.pipeline.rehearse(a_call(), prepare):
+        async with house.pipeline.answer(call, prepare):
             pass
     assert house.outcome.kind is OutcomeKind.REFUSED
 

@@ -8,7 +8,8 @@ from gateway.client import Completion
 from gateway.domain import source
 from gateway.domain.material import Material
 from gateway.flow.job import Job
-from gateway.flow.reading import Reading, growing_of
+from gateway.flow.reading import Reading, Spoken, growing_of
+from gateway.flow.revision import Revision
 from gateway.flow.task import Question, Task
 from tests.flow.house import House
 from tests.flow.test_assist import SHIPPED, a_job, assist, task, whole
@@ -39,8 +40,9 @@ async def test_an_explanation_makes_nothing_of_the_file() -> None:
     asked = Task(Question(Material(file, file.whole, "why?"), "code/explain"))
     job = await walked("explain", asked, "So.")
     reading = Reading(House([]).pipeline, SHIPPED, None)
-    assert await reading.revised(job, completion("So.")) is None
-    assert (await reading.result(job, completion("So."), None))["explanation"] == "So."
+    found = await reading.read(job, completion("So."))
+    assert (found, found.problem) == (Spoken("So."), "")
+    assert (await reading.result(job, completion("So."), found))["explanation"] == "So."
     assert growing_of(job) is None
 
 
@@ -51,11 +53,10 @@ async def test_a_rewrite_that_no_longer_parses_is_asked_for_again_only_where_tha
         job = await walked("rewrite", task(repairs=repairs), "x = 3\n")
         reading = Reading(House([]).pipeline, SHIPPED, Counts())
         said = completion("x = ?\n")
-        revision = await reading.revised(job, said)
-        assert revision is not None
+        revision = await reading.read(job, said)
+        assert isinstance(revision, Revision)
         assert revision.syntax == "worse"
         assert reading.repairs(job, said, revision) is repairs
-        fine = await reading.revised(job, completion("x = 3\n"))
-        assert fine is not None
+        fine = await reading.read(job, completion("x = 3\n"))
         assert not reading.repairs(job, said, fine)
         assert growing_of(job) is not None

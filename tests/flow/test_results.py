@@ -24,7 +24,8 @@ from gateway.domain.material import Material
 from gateway.domain.prompt import Rendered
 from gateway.domain.source import Position, PositionEncoding, Selection, SourceFile
 from gateway.flow.context import Context
-from gateway.flow.results import context_report, explanation, rewriting
+from gateway.flow.provenance import context_report
+from gateway.flow.results import explanation, rewriting
 from gateway.flow.revision import revise
 from gateway.flow.task import Question, Task
 from gateway.testing.fakes import a_call

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.domain.actions import BY_NAME
 from gateway.domain.material import Material
 from gateway.web.assist_material import StaleFile
 from gateway.web.assist_request import read_request, task_of
@@ -15,7 +16,7 @@ FILE = {"path": "src/a.py", "content": "a = 1\nb = 2\n"}
 
 
 def material(**more: Any) -> Material:
-    return task_of(read_request({"file": FILE, **more}, "explain"), "explain").question.material
+    return task_of(*read_request({"file": FILE, **more}, BY_NAME["explain"])).question.material
 
 
 def range_of(start: tuple[int, int], end: tuple[int, int]) -> dict[str, Any]:

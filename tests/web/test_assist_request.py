@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
+from gateway.domain.actions import BY_NAME
 from gateway.domain.errors import InvalidRequest
-from gateway.flow.job import Action
 from gateway.web.assist_request import read_request, task_of
 
 FILE = {"path": "src/a.py", "content": "a = 1\nb = 2\nc = 3\n"}
 
 
-def task(body: dict[str, Any], action: Action = "explain") -> Any:
-    return task_of(read_request(body, action), action)
+def task(body: dict[str, Any], action: str = "explain") -> Any:
+    return task_of(*read_request(body, BY_NAME[action]))
 
 
 def range_of(start: tuple[int, int], end: tuple[int, int]) -> dict[str, Any]:
@@ -64,7 +64,6 @@ def test_scope_file_means_the_whole_file_whatever_is_selected() -> None:
             "selection.start.line",
             "greater than or equal to 0",
         ),
-        ({"file": FILE, "options": {"dry_run": True}}, 422, "options.dry_run", "not offered yet"),
         (
             {"file": FILE, "selection": range_of((9, 0), (9, 0))},
             422,
@@ -105,19 +104,6 @@ def test_a_stale_file_is_told_with_both_hashes() -> None:
     error = caught.value.body("req-1")["error"]
     assert error["sent_sha256"] == "a" * 64
     assert error["content_sha256"] == task({"file": FILE}).question.material.file.sha256
-
-
-def test_fields_without_effect_yet_are_named_and_nothing_is_dropped_silently() -> None:
-    body = {
-        "file": FILE,
-        "action": "explain",
-        "prompt": {"variant": "cold"},
-    }
-    remarks = task(body).remarks
-    assert {remark.code for remark in remarks} == {"ignored_field"}
-    assert {remark.message.split()[0] for remark in remarks} == {
-        "action",
-    }
 
 
 def test_a_request_that_uses_only_what_works_has_no_remarks() -> None:
