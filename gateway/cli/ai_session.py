@@ -74,7 +74,8 @@ class Session:
         if live:
             self.screen.end()
         for warning in result.warnings:
-            _warn(warning.message)
+            if warning.code != "truncated":  # the command ends with that, and what to do
+                _warn(warning.message)
         return result
 
     def shows_json(self, answer: Answer) -> bool:

@@ -176,11 +176,12 @@ def _ask(
     action: str, kind: type[R], file: Code | None, instruction: str, asking: More
 ) -> Question[R]:
     units = asking.get("position_encoding", "utf-32")
-    body: dict[str, Any] = {"position_encoding": units}
+    body: dict[str, Any] = {}
     sent = Sent(position_encoding=units)
     if file is not None:
         opened = _opened(file)
         sent = Sent(opened.path, opened.encoding, units)
+        body["position_encoding"] = units
         body["file"] = {
             "path": opened.path,
             "content": opened.text,

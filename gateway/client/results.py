@@ -119,6 +119,7 @@ class Reference:
 
     path: str
     range: Range | None = None
+    name: str = ""
     extra: Mapping[str, Any] = field(default_factory=_nothing)
 
 
@@ -181,11 +182,13 @@ class Review(Answer):
     findings: tuple[Finding, ...] = ()
     range: Range | None = None
     text: str | None = None
+    repaired: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenTests(Answer):
-    """A new file: where it goes, and a diff that creates it."""
+    """A new file: where it goes, and a diff that creates it. `status`: created, truncated or
+    unresolved; see docs/reference/actions.md."""
 
     status: str
     path: str = ""
@@ -198,7 +201,7 @@ class WrittenTests(Answer):
 
     def content(self) -> bytes:
         """The bytes of the new file. NothingToApply when there is none for certain."""
-        _certain(self.status, "created", "changed")
+        _certain(self.status, "created")
         raw = self.text.encode()
         if self.sha256 is not None and hashlib.sha256(raw).hexdigest() != self.sha256:
             raise NothingToApply("the text is not that of the answer's sha256; ask again")
