@@ -6,7 +6,7 @@ import types
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from gateway.client.errors import InvalidAnswer
 
@@ -56,6 +56,10 @@ def _value(hint: Any, said: object, where: str) -> Any:
     if is_dataclass(hint):
         return read(hint, said, where=where)  # type: ignore[arg-type]
     if hint is Any:
+        return said
+    if origin is Literal:
+        if said not in get_args(hint):
+            raise InvalidAnswer(f"{where} is {said!r}, not one of {get_args(hint)}")
         return said
     if origin is not None:
         hint = origin

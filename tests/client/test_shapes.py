@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -24,6 +24,7 @@ class Outer:
     inner: Inner | None = None
     rows: tuple[Inner, ...] = ()
     anything: Any = None
+    word: Literal["a", "b"] = "a"
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -55,6 +56,7 @@ def test_what_is_unknown_is_kept_and_cannot_pose_as_extra() -> None:
         ({"number": None}, "number is NoneType"),
         ({"number": 1, "rows": {}}, "rows is no list"),
         ({"number": 1, "rows": [{"name": 1}]}, r"rows\[0\]: name is int"),
+        ({"number": 1, "word": "c"}, "word is 'c', not one of"),
         ({"number": 1, "inner": 3}, "inner is no JSON object"),
     ],
 )
