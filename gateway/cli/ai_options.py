@@ -77,6 +77,7 @@ def ending() -> Iterator[None]:
     """Says what is wrong in a line, and exits: 1 no certain answer, 2 wrong use, 3 the gateway's
     fault or absence, 130 interrupted."""
     # Here, not above, for the sake of `gateway --help`.
+    from gateway.cli.ai_writing import NotWritten
     from gateway.client.errors import AssistError, NothingToApply, StaleFile, UnusableFile
 
     try:
@@ -85,7 +86,7 @@ def ending() -> Iterator[None]:
         sys.exit(INTERRUPTED)
     except UnusableFile as error:
         stop(str(error), USAGE)
-    except (StaleFile, NothingToApply) as error:
+    except (StaleFile, NothingToApply, NotWritten) as error:
         stop(str(error), NOT_CERTAIN)
     except AssistError as error:
         stop(str(error), GATEWAY)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 
 from gateway.client import questions
+from gateway.client.address import Address, answer_of, refused
 from gateway.client.methods import named_after
 from gateway.client.questions import Question
 from gateway.client.results import Answer
 from gateway.client.streams import AnswerStream
-from gateway.client.wire import Address, answer_of, refused
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Answer)
@@ -101,7 +101,8 @@ class AssistClient:
                 with self._address.telling():
                     response.read()
                 raise refused(response)
-            yield AnswerStream(self._address, question, response)
+            with closing(AnswerStream(self._address, question, response)) as answer:
+                yield answer
         finally:
             response.close()
 

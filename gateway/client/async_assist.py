@@ -10,11 +10,11 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import httpx
 
 from gateway.client import questions
+from gateway.client.address import Address, answer_of, refused
 from gateway.client.methods import named_after
 from gateway.client.questions import Question
 from gateway.client.results import Answer
 from gateway.client.streams import AsyncAnswerStream
-from gateway.client.wire import Address, answer_of, refused
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Answer)
@@ -96,7 +96,11 @@ class AsyncAssistClient:
                 with self._address.telling():
                     await response.aread()
                 raise refused(response)
-            yield AsyncAnswerStream(self._address, question, response)
+            answer = AsyncAnswerStream(self._address, question, response)
+            try:
+                yield answer
+            finally:
+                await answer.close()
         finally:
             await response.aclose()
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import Generic, TypeVar
 
 import httpx
 
+from gateway.client.address import Address
 from gateway.client.errors import InvalidAnswer, StreamTruncated
 from gateway.client.events import DeltaEvent, Event, EventReader
 from gateway.client.questions import Question
 from gateway.client.results import Answer
-from gateway.client.wire import Address
 
 R = TypeVar("R", bound=Answer, covariant=True)
 _CUT = "the stream was left before its result"
@@ -35,13 +35,17 @@ class AnswerStream(Generic[R]):
         self._events = self._read(address, response)
         self.request_id: str = response.headers.get("x-request-id", "")
 
-    def _read(self, address: Address, response: httpx.Response) -> Iterator[Event[R]]:
+    def _read(self, address: Address, response: httpx.Response) -> Generator[Event[R]]:
         with address.telling(streaming=True):
             for chunk in response.iter_bytes():
                 yield from self._reader.feed(chunk)
                 if self._reader.result is not None:
                     return
         yield from self._reader.end()
+
+    def close(self) -> None:
+        """Read no more; leaving the block does it."""
+        self._events.close()
 
     def __iter__(self) -> Iterator[Event[R]]:
         return self._events
@@ -70,7 +74,7 @@ class AsyncAnswerStream(Generic[R]):
         self._events = self._read(address, response)
         self.request_id: str = response.headers.get("x-request-id", "")
 
-    async def _read(self, address: Address, response: httpx.Response) -> AsyncIterator[Event[R]]:
+    async def _read(self, address: Address, response: httpx.Response) -> AsyncGenerator[Event[R]]:
         with address.telling(streaming=True):
             async for chunk in response.aiter_bytes():
                 for event in self._reader.feed(chunk):
@@ -79,6 +83,10 @@ class AsyncAnswerStream(Generic[R]):
                     return
         for event in self._reader.end():
             yield event
+
+    async def close(self) -> None:
+        """Read no more; leaving the block does it."""
+        await self._events.aclose()
 
     def __aiter__(self) -> AsyncIterator[Event[R]]:
         return self._events

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from gateway.cli import main
 from gateway.cli.ai_options import ending
+from gateway.cli.ai_writing import NotWritten
 from gateway.client import (
     ConnectionFailed,
     NothingToApply,
@@ -23,6 +24,7 @@ from gateway.client.errors import Trouble
     [
         (NothingToApply("x"), 1),
         (StaleFile("a", "b"), 1),
+        (NotWritten("x"), 1),
         (UnusableFile("x"), 2),
         (FileNotFoundError(2, "No such file", "x"), 2),
         (StatusError(503, Trouble("x")), 3),

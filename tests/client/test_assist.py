@@ -320,7 +320,7 @@ def test_a_connection_that_breaks_before_an_answer_is_told(contract: ContractSer
 def test_a_gateway_that_has_died_is_not_waited_for_for_ever(
     contract: ContractServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.client.wire.GRACE_SECONDS", 0.0)
+    monkeypatch.setattr("gateway.client.address.GRACE_SECONDS", 0.0)
     contract.script(Scripted(pieces=(), end="wait"))
     with AssistClient(contract.url, timeout=0.1) as client:
         with pytest.raises(RequestTimeout) as caught:

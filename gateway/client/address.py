@@ -1,4 +1,4 @@
-"""What both clients share of HTTP: address, headers, time limits, and errors in our own words."""
+"""Where a gateway is, how it is asked over HTTP, and httpx's errors in our words: Address."""
 
 from __future__ import annotations
 

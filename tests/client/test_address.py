@@ -16,7 +16,7 @@ from gateway.client import (
     UnusableFile,
     questions,
 )
-from gateway.client.wire import Address, answer_of, refused
+from gateway.client.address import Address, answer_of, refused
 
 ASK = questions.explain(File("a.py", "x = 1\n"))
 
