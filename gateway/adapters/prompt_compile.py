@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, MutableMapping
+from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 from jinja2 import BaseLoader, Environment, Template, TemplateNotFound, nodes
@@ -34,8 +36,7 @@ class Templates(BaseLoader):
 
     def __init__(self, sources: Iterable[Source], tags: frozenset[str]) -> None:
         self._sources: Mapping[str, Source] = {source.path: source for source in sources}
-        names = "|".join(sorted(map(re.escape, tags), key=len, reverse=True))
-        self._tag = re.compile(rf"(</?(?:{names})(?![\w-]))") if names else None
+        self._tags = tags
 
     def load(
         self,
@@ -46,33 +47,44 @@ class Templates(BaseLoader):
         source = self._sources.get(name)
         if source is None:
             raise TemplateNotFound(name)
-        tree = environment.parse(source.template, source.path)
-        self._weave(tree, environment)
-        code = environment.compile(tree, source.path, source.file)
+        code = _code(source, self._tags)
         return environment.template_class.from_code(environment, code, globals or {}, None)
 
-    def _weave(self, tree: nodes.Template, environment: Environment) -> None:
-        for message in tree.find_all(nodes.CallBlock):
-            if not _trimmed(message.body):
-                message.call.kwargs.append(nodes.Keyword("layout", nodes.Const(True)))
-        bodies = [loop.body for loop in tree.find_all(nodes.For)]
-        bodies += [macro.body for macro in tree.find_all(nodes.Macro)]
-        for body in bodies:
-            body.insert(0, _spending(body))
-        for output in tree.find_all(nodes.Output):
-            output.nodes = [piece for part in output.nodes for piece in self._marked(part)]
-        tree.set_environment(environment)
 
-    def _marked(self, part: nodes.Expr) -> list[nodes.Expr]:
-        if not isinstance(part, nodes.TemplateData) or self._tag is None:
-            return [part]
-        pieces: list[nodes.Expr] = []
-        for number, text in enumerate(self._tag.split(part.data)):
-            pieces.append(nodes.TemplateData(text, lineno=part.lineno))
-            if number % 2:
-                empty = nodes.Const("", lineno=part.lineno)
-                pieces.append(nodes.Filter(empty, "_mark", [], [], None, None, lineno=part.lineno))
-        return pieces
+# Partials are the same in most prompts, and an edit changes one file of many.
+@lru_cache(maxsize=1024)
+def _code(source: Source, tags: frozenset[str]) -> CodeType:
+    environment = PromptEnvironment()
+    tree = environment.parse(source.template, source.path)
+    _weave(tree, environment, tags)
+    return environment.compile(tree, source.path, source.file)
+
+
+def _weave(tree: nodes.Template, environment: Environment, tags: frozenset[str]) -> None:
+    names = "|".join(sorted(map(re.escape, tags), key=len, reverse=True))
+    tag = re.compile(rf"(</?(?:{names})(?![\w-]))") if names else None
+    for message in tree.find_all(nodes.CallBlock):
+        if not _trimmed(message.body):
+            message.call.kwargs.append(nodes.Keyword("layout", nodes.Const(True)))
+    bodies = [loop.body for loop in tree.find_all(nodes.For)]
+    bodies += [macro.body for macro in tree.find_all(nodes.Macro)]
+    for body in bodies:
+        body.insert(0, _spending(body))
+    for output in tree.find_all(nodes.Output):
+        output.nodes = [piece for part in output.nodes for piece in _marked(part, tag)]
+    tree.set_environment(environment)
+
+
+def _marked(part: nodes.Expr, tag: re.Pattern[str] | None) -> list[nodes.Expr]:
+    if not isinstance(part, nodes.TemplateData) or tag is None:
+        return [part]
+    pieces: list[nodes.Expr] = []
+    for number, text in enumerate(tag.split(part.data)):
+        pieces.append(nodes.TemplateData(text, lineno=part.lineno))
+        if number % 2:
+            empty = nodes.Const("", lineno=part.lineno)
+            pieces.append(nodes.Filter(empty, "_mark", [], [], None, None, lineno=part.lineno))
+    return pieces
 
 
 def _trimmed(body: list[nodes.Node]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -168,6 +169,10 @@ def read_prompt(source: Source) -> PromptSource:
     return PromptSource(source, front, document)
 
 
+# YAML takes most of the time of a load, and an edit changes one file of many.
+_document = lru_cache(maxsize=256)(Document)
+
+
 def front_of(source: Source) -> Document:
     """The front matter as YAML with keys. ConfigError."""
     found = _FENCE.match(source.text)
@@ -175,7 +180,7 @@ def front_of(source: Source) -> Document:
         raise ConfigError([source.problem("E100", 1, 1, "no front matter", _START)])
     try:
         # The first fence becomes an empty line: lines count from the top of the file.
-        document = Document(source.file, "\n" + (found["front"] or ""))
+        document = _document(source.file, "\n" + (found["front"] or ""))
     except ConfigError as error:
         raise ConfigError(
             [source.problem("E100", p.line, 1, p.message, p.fix) for p in error.problems]

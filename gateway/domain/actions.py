@@ -56,7 +56,7 @@ FIELDS: Mapping[Form, tuple[str, ...]] = {
         *("newline", "syntax", "adjusted", "repaired", "notes"),
     ),
     "review": ("status", "summary", "findings", "range", "repaired"),
-    "file": ("status", "path", "text", "diff", "sha256", "range", "repaired", "notes"),
+    "file": ("status", "path", "text", "diff", "sha256", "range", "syntax", "repaired", "notes"),
     "commit_message": ("message", "subject", "body"),
     "message": ("message",),
 }

@@ -43,11 +43,13 @@ _REST = """\
   `message`, `suggestion` and a `range`: where the quoted line stands in the selection, null where
   it does not.
 - `tests`: `status` is `created`, `truncated` or `unresolved`. `diff` creates the file at `path` and
-  is for `git apply`; `sha256` is that of the file. `path` is `options.target_path`, else by
+  is for `git apply`; `sha256` is that of the file. `syntax` is `worse` where it cannot be parsed,
+  `unknown` where nobody can tell. `path` is `options.target_path`, else by
   convention: beside the file for Go (`x_test.go`), JavaScript and TypeScript (`x.test.ts`), Java
   and Kotlin (`XTest.java`, `src/main` becoming `src/test`), C# and Swift; else in a folder of tests
-  in place of `src`, `lib` or `app`, or at the root: `src/shop/price.py` → `tests/shop/test_price.py`,
-  Ruby `lib/a.rb` → `spec/a_spec.rb`. A path that one of the files sent has gets a number.
+  in place of `src`, `lib` or `app`, or at the root: `tests/shop/test_price.py` for
+  `src/shop/price.py`, `spec/a_spec.rb` for `lib/a.rb`. A path that one of the files sent has gets a
+  number.
 - `commit-message`: `message` is `subject`, an empty line and `body`. A diff that touches a denied
   path is a 403; secrets in it are taken out before a model sees them.
 - `chat`: `message` is Markdown. `conversation` holds the turns before.

@@ -11,6 +11,7 @@ from gateway.domain.envelope import Protocol, bare
 MOST_SUBJECT = 72
 """Characters of a subject that tools show whole."""
 
+_OF_DIFF = ("diff --git", "--- ", "+++ ", "@@ ", "```")
 _LABEL = re.compile(
     r"(?:\*\*)?(?:commit message|subject|제목|커밋 메시지)(?:\*\*)?\s*:\s*(?:\*\*)?", re.I
 )
@@ -22,6 +23,11 @@ class CommitMessage:
 
     subject: str
     body: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether it may be one at all: there is a subject, and it is no line of a diff."""
+        return bool(self.subject) and not self.subject.startswith(_OF_DIFF)
 
     @property
     def message(self) -> str:

@@ -10,7 +10,13 @@ from typing import Any
 import orjson
 
 _SPACE = re.compile(r"\s*")
-_STRICT = json.JSONDecoder()
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"JSON has no {constant}")
+
+
+_STRICT = json.JSONDecoder(parse_constant=_refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +94,8 @@ def _list(text: str, start: int) -> tuple[list[Any], int, bool]:
 
 
 def _plain(value: Any) -> Any:
-    """The value as it can be sent on; ValueError for a number that JSON does not have."""
-    said = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    """The value as it can be sent on."""
+    said = json.dumps(value, ensure_ascii=False)
     return orjson.loads(said.encode("utf-8", "replace"))
 
 

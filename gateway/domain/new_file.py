@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gateway.domain.answer import Answer, Original, Protocol, Remark, resolve
 from gateway.domain.diff import creation
 from gateway.domain.secret_scan import PLACEHOLDER
+from gateway.domain.syntax_errors import Verdict
 
 Status = Literal["created", "truncated", "unresolved"]
 
@@ -24,19 +25,28 @@ class NewFile:
     diff: str = field(default="", repr=False)
     sha256: str | None = None
     notes: str = ""
+    syntax: Verdict = "unknown"
     warnings: tuple[Remark, ...] = ()
 
     @property
     def problem(self) -> str:
         """What the model should mend, said to it; empty where there is nothing to."""
-        if self.status != "unresolved":
-            return ""
-        return " ".join(remark.message for remark in self.warnings)
+        if self.status == "unresolved":
+            return " ".join(remark.message for remark in self.warnings)
+        return _BROKEN if self.syntax == "worse" else ""
 
     @property
     def rank(self) -> int:
         """0 is best: of two answers to one question the lower is worth more."""
-        return ("created", "truncated", "unresolved").index(self.status)
+        return 2 if self.status != "created" else bool(self.problem)
+
+    def judged(self, found: Verdict) -> NewFile:
+        """The same with a verdict on its syntax, which is told where it is a bad one."""
+        told = (Remark("syntax", _BROKEN),) if found == "worse" else ()
+        return replace(self, syntax=found, warnings=(*self.warnings, *told))
+
+
+_BROKEN = "The new file cannot be parsed."
 
 
 def read(answer: Answer, path: str, language: str, protocol: Protocol, eol: str = "\n") -> NewFile:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.domain import lines
@@ -21,7 +21,7 @@ _FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.
 _NAME = re.compile(r"([^\W\d]\w*(?:(?:\.|::|#|->)[^\W\d]\w*)*)\s*(?:\(.*\))?")
 _PARTS = re.compile(r"\.|::|#|->")
 _LINE = re.compile(
-    r"(?<![\w./\\-])([\w./\\@+-]*[\w+-]\.\w+):(\d{1,7})(?:[-\u2013](\d{1,7}))?(?![\w.]*/)"
+    r"(?<![\w./\\@+-])([\w./\\@+-]*[\w+-]\.\w+):(\d{1,7})(?:[-\u2013](\d{1,7}))?(?![\w.]*/)"
 )
 
 
@@ -70,6 +70,7 @@ class _Known:
                 continue
             self._structures.append(_by_name(other.path, survey.of(index)))
             self._rows.setdefault(other.path, len(lines.split(other.content)))
+        self._names = frozenset(name for _, _, by_name in self._structures for name in by_name)
 
     def definition(self, said: str) -> Reference | None:
         """The one definition that is meant by a name; the file's own before those of others."""
@@ -79,7 +80,7 @@ class _Known:
         parts = _PARTS.split(match[1])
         own, others = self._structures[:1], self._structures[1:]
         for group in (own, others):
-            found = list(_named(group, parts))
+            found = list(_named(group, parts, self._names))
             if len(found) == 1:
                 path, one = found[0]
                 return Reference(path, (one.first, one.end), match[1])
@@ -101,13 +102,15 @@ class _Known:
         return found[0] if len(found) == 1 else None
 
 
-def _named(files: Sequence[Named], parts: Sequence[str]) -> Iterator[tuple[str, Definition]]:
+def _named(
+    files: Sequence[Named], parts: Sequence[str], names: Collection[str]
+) -> Iterator[tuple[str, Definition]]:
     """The definitions of the last of `parts` inside those of the ones before it, where these are
-    definitions at all: `self` and a module's name are not."""
+    among the `names` of definitions at all: `self` and a module's name are not."""
     for path, structure, by_name in files:
         for one in by_name.get(parts[-1], ()):
             around = {outer.name for outer in structure.around(one.first, one.end)}
-            if all(part in around or part not in by_name for part in parts[:-1]):
+            if all(part in around or part not in names for part in parts[:-1]):
                 yield path, one
 
 

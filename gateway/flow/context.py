@@ -14,7 +14,7 @@ from gateway.domain.context import SHRINKS, Fitted, fit, measured, shrink
 from gateway.domain.item import Item, Kind, Part, strings
 from gateway.domain.material import Survey, nearest
 from gateway.domain.ports import Prompts, Tokens
-from gateway.domain.prompt import Rendered
+from gateway.domain.prompt import Prompt, Rendered
 from gateway.flow.sessions import Sessions
 from gateway.flow.survey import Surveyed, Surveyor
 from gateway.flow.task import Question
@@ -63,7 +63,8 @@ class ContextBuilder:
         window = await self._tokens.window(model)
         (size,) = await self._tokens.count_texts(model, [material.selected])
         budget = Budget(window, reserve(window, size.tokens))
-        items = await asyncio.to_thread(candidates, material, budget, surveyed.survey)
+        every = await asyncio.to_thread(candidates, material, budget, surveyed.survey)
+        items = _wanted(every, self._prompts.get(question.prompt))
         named = strings(items)
         counts = await self._tokens.count_texts(model, list(named.values()))
         tokens = {key: count.tokens for key, count in zip(named, counts, strict=True)}
@@ -111,6 +112,27 @@ class ContextBuilder:
         declared = self._prompts.get(question.prompt).inputs
         known = {name: value for name, value in inputs.items() if name in declared}
         return self._prompts.render(question.prompt, known)
+
+
+_INPUTS: dict[Kind, str] = {
+    "instruction": "instruction",
+    **dict.fromkeys(("selection", "before", "after"), "file"),
+    **dict.fromkeys(("related", "declaration", "edit"), "related"),
+    "rule": "rules",
+    "diagnostics": "diagnostics",
+    "turn": "conversation",
+}
+
+
+def _wanted(items: list[Item], prompt: Prompt) -> list[Item]:
+    """`items` with those refused that the prompt has no input for: the report would not be true."""
+    why = f"the prompt {prompt.ref.name} does not use it"
+    return [
+        item
+        if _INPUTS[item.kind] in prompt.inputs
+        else replace(item, pieces=(), forms=(), required=False, refused=item.refused or why)
+        for item in items
+    ]
 
 
 def messages_of(rendered: Rendered) -> list[dict[str, str]]:

@@ -19,7 +19,7 @@ from gateway.domain.ports import Answers, Prompts
 from gateway.domain.quotes import Quotes
 from gateway.domain.review import Review
 from gateway.domain.secret_scan import restore
-from gateway.domain.syntax_errors import SyntaxErrors
+from gateway.domain.syntax_errors import SyntaxErrors, verdict
 from gateway.flow.job import Job
 from gateway.flow.provenance import remark_of
 from gateway.flow.repair import Repair, both, fits
@@ -27,7 +27,7 @@ from gateway.flow.results import commit, explanation, message, reviewing, rewrit
 from gateway.flow.revision import Revision, revise
 
 Made = TypeVar("Made")
-_LARGE = 32_000  # bytes of a file that is too much work for the event loop
+_LARGE = 32_000  # bytes of files that are too much work for the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Reading:
         if job.action.kind == "review":
             return await _computed(job, _reviewed, job, answer)
         if job.action.kind == "file":
-            return await _computed(job, _written, job, answer)
+            return await _computed(job, _written, job, answer, self._syntax)
         return Spoken(text)
 
 
@@ -96,7 +96,7 @@ def _reviewed(job: Job, answer: Answer) -> Review:
     return review.read(answer, job.context.rendered.schema, quotes)
 
 
-def _written(job: Job, answer: Answer) -> NewFile:
+def _written(job: Job, answer: Answer, syntax: SyntaxErrors | None) -> NewFile:
     material, rendered = job.task.question.material, job.context.rendered
     file = material.file
     path = job.task.target_path
@@ -106,7 +106,10 @@ def _written(job: Job, answer: Answer) -> NewFile:
         prefill=rendered.prefill or "",
         echoes=tuple(tag + rendered.suffix for tag in ("selected", "selection")),
     )
-    return new_file.read(answer, path, file.language, protocol, file.eol)
+    found = new_file.read(answer, path, file.language, protocol, file.eol)
+    if syntax is None or not job.task.syntax_check or found.status != "created":
+        return found
+    return found.judged(verdict(syntax, file.language, "", found.text))
 
 
 _RESULTS: dict[Form, Callable[..., dict[str, Any]]] = {
@@ -126,8 +129,10 @@ async def _result(job: Job, said: Completion, found: Read) -> dict[str, Any]:
 
 
 async def _computed(job: Job, work: Callable[..., Made], *given: Any) -> Made:
-    """`work(*given)`, in a thread where the file is large: other requests go on meanwhile."""
-    if len(job.task.question.material.file.content) > _LARGE:
+    """`work(*given)`, in a thread where the files are large: other requests go on meanwhile."""
+    material = job.task.question.material
+    related = sum(len(other.content) for other in material.related)
+    if len(material.file.content) + related > _LARGE:
         return await asyncio.to_thread(work, *given)
     return work(*given)
 

@@ -1,4 +1,4 @@
-"""One more try at a rewrite that cannot be used: the model is told what is wrong with it."""
+"""One more try at an answer that cannot be used: the model is told what is wrong with it."""
 
 from __future__ import annotations
 

@@ -54,7 +54,9 @@ def commit(call: Call, task: Task, context: Context, said: Completion, text: str
     """The answer of `commit-message`: the message, and its subject and body apart."""
     found = commit_message.read(text)
     warnings = _of_text(task, context, said)
-    if len(found.subject) > MOST_SUBJECT:
+    if not found.fits:
+        warnings.append(remark_of("no_message", "The answer is no commit message; ask again."))
+    elif len(found.subject) > MOST_SUBJECT:
         why = f"The subject has {len(found.subject)} characters; git shows {MOST_SUBJECT}."
         warnings.append(remark_of("long_subject", why))
     return {
@@ -94,6 +96,7 @@ def writing(call: Call, task: Task, context: Context, said: Completion, file: Ne
         "diff": file.diff,
         "sha256": file.sha256,
         "range": range_of(task),
+        "syntax": file.syntax,
         "repaired": False,
         "notes": file.notes,
         "warnings": warnings_of(task, context) + [asdict(one) for one in file.warnings],

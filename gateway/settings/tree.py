@@ -129,8 +129,12 @@ class Assist(Section):
     model: str | None = Field(
         default=None, min_length=1, description="its model; null is the first one"
     )
-    explain_max_tokens: int = Field(default=1024, ge=1, description="tokens of an explanation")
-    rewrite_max_tokens: int = Field(default=4096, ge=1, description="tokens of a rewrite")
+    explain_max_tokens: int = Field(
+        default=1024, ge=1, description="tokens of an answer that is a text"
+    )
+    rewrite_max_tokens: int = Field(
+        default=4096, ge=1, description="tokens of a rewrite, a review or a new file"
+    )
     tokenizers: dict[str, Path] = Field(
         default_factory=dict, description="model: tokenizer.json, from the folder of this file"
     )

@@ -58,8 +58,7 @@ def read_preview(body: dict[str, Any]) -> tuple[Asked, Action]:
 
 
 def _elsewhere(action: Action, intent: str) -> str:
-    route = f"{ROUTE}{INTENTS[intent]}"
-    there = "leave it out" if INTENTS[intent] == action.name else f"send this to {route}"
+    there = f"send this to {ROUTE}{INTENTS[intent]}"
     fits = " or ".join(map(repr, action.intents))
     instead = f"send {fits}, or leave it out" if fits else "leave it out"
     return f"action: {intent!r} does not fit {ROUTE}{action.name}; {there}, or {instead}."

@@ -11,7 +11,9 @@ from gateway.domain.budget import (
     Budget,
     ContextTooLarge,
     explain_reserve,
+    file_reserve,
     level,
+    review_reserve,
     rewrite_reserve,
     share_out,
 )
@@ -77,5 +79,29 @@ def test_the_error_tells_all_numbers_and_what_to_do() -> None:
     assert error.public == (
         "The request needs 5120 tokens (prompt 150, selection 4970), but the model has 3072: "
         "its window of 4096 less 1024 for the answer. "
-        "Select fewer lines, or use a model with a larger window."
+        "Send less (fewer selected lines, a smaller diff, a shorter message), or use a model "
+        "with a larger window."
     )
+
+
+@pytest.mark.parametrize(
+    ("window", "limit", "kept"), [(32768, 4096, 1536), (2048, 4096, 682), (32768, 500, 500)]
+)
+def test_a_review_takes_a_third_of_a_small_window(window: int, limit: int, kept: int) -> None:
+    assert review_reserve(window, limit) == kept
+
+
+@pytest.mark.parametrize(
+    ("window", "selection", "limit", "kept"),
+    [
+        (32768, 10, 4096, 1024),
+        (32768, 1000, 4096, 3512),
+        (32768, 9000, 4096, 4096),
+        (2048, 1000, 4096, 1024),
+        (32768, 1000, 300, 300),
+    ],
+)
+def test_a_new_file_keeps_three_times_the_selection(
+    window: int, selection: int, limit: int, kept: int
+) -> None:
+    assert file_reserve(window, selection, limit) == kept

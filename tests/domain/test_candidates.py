@@ -9,7 +9,7 @@ from gateway.domain import source
 from gateway.domain.budget import Budget
 from gateway.domain.candidates import MOST_RULES, MOST_STRINGS, MOST_TURNS, candidates
 from gateway.domain.item import CHARS_PER_TOKEN, Item, strings
-from gateway.domain.material import Diagnostic, Material, Related, Rule, Turn
+from gateway.domain.material import NO_FILE, Diagnostic, Material, Related, Rule, Turn
 from gateway.domain.source import Position, Selection
 
 AMPLE = Budget(1_000_000, 0)
@@ -181,3 +181,8 @@ def test_an_agents_file_of_another_folder_does_not_hold() -> None:
     }
     kept = [item.path for item in of("rule", material(rules=sent)) if not item.refused]
     assert kept == ["src/AGENTS.md", "AGENTS.md"], "nearest first, however they were sent"
+
+
+def test_without_a_file_there_is_no_selection_and_nothing_around_it() -> None:
+    sent = Material(NO_FILE, NO_FILE.whole, "why?", conversation=(Turn("user", "hi"),))
+    assert [item.kind for item in candidates(sent, Budget(1000, 100))] == ["instruction", "turn"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import subprocess
@@ -226,3 +227,17 @@ def test_twenty_thousand_differing_lines_are_one_hunk() -> None:
     before = b"".join(b"%d\n" % number for number in range(21_000))
     after = b"".join(b"%d\n" % (number * 2) for number in range(21_000))
     assert len(diff.hunks(before, after)) == 1
+
+
+@pytest.mark.parametrize("content", [b"x\n", b"x", b"a\r\nb\n", b"a\n\nb\n", b"\xff\n"])
+@pytest.mark.parametrize("path", ["a.py", "d/with space.py", "d/\ud55c.py"])
+def test_git_creates_a_file_from_its_diff(content: bytes, path: str, tmp_path: Path) -> None:
+    made = diff.creation(path, content)
+    assert diff.apply(made, b"") == content
+    quiet = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_DIR": os.devnull}
+    git = ["git", "-c", "core.autocrlf=false", "apply", "--whitespace=nowarn", "-"]
+    env = {**os.environ, **quiet}
+    subprocess.run(git, cwd=tmp_path, input=made, env=env, check=True)
+    assert (tmp_path / path).read_bytes() == content
+    again = subprocess.run(git, cwd=tmp_path, input=made, env=env, check=False, capture_output=True)
+    assert again.returncode, "it does not overwrite a file that is there"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import source
-from gateway.domain.material import Diagnostic, Material, Related, nearest
+from gateway.domain.material import NO_FILE, Diagnostic, Material, Related, nearest
 from gateway.domain.source import Position, Selection
 
 CONTENT = "".join(f"line {number}\n" for number in range(30))
@@ -88,3 +88,11 @@ def test_the_distance_never_falls_and_nothing_is_lost(lines: list[int], a: int, 
 
 def test_a_related_file_is_an_open_one_unless_the_client_says_more() -> None:
     assert Related("b.py", "x").reason == "open"
+
+
+def test_the_files_that_are_known_to_be_there() -> None:
+    file = source.read("a.py", "x = 1\n")
+    related = (Related("b.py", ""), Related("c.py", "", "declaration"), Related("d.py", "", "edit"))
+    assert Material(file, file.whole, "", related=related).paths == {"a.py", "b.py", "d.py"}
+    assert Material(NO_FILE, NO_FILE.whole, "").paths == frozenset()
+    assert not Material(NO_FILE, NO_FILE.whole, "").has_file

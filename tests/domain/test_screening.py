@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.domain import source
-from gateway.domain.material import Diagnostic, Material, Related, Rule, Turn
+from gateway.domain.material import NO_FILE, Diagnostic, Material, Related, Rule, Turn
 from gateway.domain.screening import DeniedPath, Screen, SecretFound
 from gateway.domain.secret_scan import REMOVED, restore
 
@@ -79,3 +79,22 @@ def test_where_secrets_are_refused_the_files_with_one_stay_out() -> None:
 def test_where_secrets_are_allowed_nothing_is_changed() -> None:
     sent = material(KEY, related=(Related("b.py", KEY),))
     assert Screen(secrets="allow")(sent).material == sent
+
+
+def test_a_diff_is_held_to_the_paths_inside_it() -> None:
+    diff = source.read("change.diff", "+A=1\n", language="diff")
+    for path in ("conf/.env", "keys/server.pem"):
+        change = Material(diff, diff.whole, "", touched=("a.py", path))
+        with pytest.raises(DeniedPath) as caught:
+            Screen()(change)
+        assert caught.value.param == "diff"
+        assert f"git diff --staged -- . ':!{path}'" in caught.value.public
+    fine = Material(diff, diff.whole, "", touched=("a.py",))
+    assert Screen()(fine).material.touched == ("a.py",)
+
+
+def test_without_a_file_the_rest_is_screened() -> None:
+    sent = Material(NO_FILE, NO_FILE.whole, f"why {KEY}?", related=(Related(".env", "A=1\n"),))
+    found = Screen()(sent).material
+    assert KEY not in found.instruction
+    assert found.related[0].refused

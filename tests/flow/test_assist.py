@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from gateway.domain.errors import (
     Unauthorized,
     UnknownPrompt,
 )
-from gateway.domain.material import Material, Related
+from gateway.domain.material import NO_FILE, Material, Related
 from gateway.domain.policy import Link, When
 from gateway.domain.ports import WireError
 from gateway.domain.retry import Fault
@@ -495,14 +494,17 @@ async def test_a_client_that_leaves_while_the_model_thinks_stops_it(stream: bool
 
 
 async def test_two_questions_at_once_do_not_mix() -> None:
-    answers = [in_pieces("x = 3\n", stop_reason="</rewritten>"), in_pieces("It sets x.")]
-    house = House(answers)
+    answered = asyncio.Event()
+    slow = in_pieces("x = 3\n", stop_reason="</rewritten>")
+    slow.steps = (slow.steps[0], answered.wait, *slow.steps[1:])
+    house = House([slow, in_pieces("It sets x.")])
     room = assist(house)
-    first, second = await asyncio.gather(
-        events(room, a_job()), events(room, a_job("explain", replace(task("explain"))))
-    )
-    assert first[-1][1]["status"] == "changed"
+    first = asyncio.create_task(events(room, a_job()))
+    await until(lambda: house.wire.sent)
+    second = await events(room, a_job("explain"))
+    answered.set()
     assert second[-1][1]["explanation"] == "It sets x."
+    assert (await first)[-1][1]["status"] == "changed"
 
 
 def test_an_unfit_prompt_is_an_error_of_the_client() -> None:
@@ -552,6 +554,15 @@ async def test_a_large_file_is_worked_on_aside() -> None:
     assert (result["status"], result["hunks"][0]["old_start"]) == ("changed", 3)
 
 
+async def test_an_explanation_may_name_lines_of_large_files() -> None:
+    related = (Related("b.py", "def f():\n    return 1\n" * 5000),)
+    asked = Task(Question(Material(FILE, SPAN, "why?", related=related), "code/explain"))
+    house = House([whole("See `b.py:9999`.")])
+    result = await assist(house, tokens=FakeTokens(400_000)).answer(a_job("explain", asked))
+    (one,) = result["references"]
+    assert (one["path"], one["range"]["start"]["line"]) == ("b.py", 9998)
+
+
 async def test_an_answer_of_search_and_replace_blocks_is_read_as_such() -> None:
     text = "<<<<<<< SEARCH\nx = 1\n=======\nx = 3\n>>>>>>> REPLACE\n"
     house = House([whole(text, stop_reason="</edits>")])
@@ -559,3 +570,47 @@ async def test_an_answer_of_search_and_replace_blocks_is_read_as_such() -> None:
     assert (result["status"], result["text"]) == ("changed", "x = 3\n")
     messages: Any = house.wire.sent[0].body["messages"]
     assert messages[-1] == {"role": "assistant", "content": "<edits>\n"}
+
+
+async def test_a_dry_run_walks_as_far_as_a_slot_and_no_model_is_asked() -> None:
+    rule = Rule()
+    house = House([whole("x = 3\n")], chain=[Link(rule, "r")])
+    result = await assist(house).answer(a_job(asked=task(dry_run=True)))
+    assert "status" not in result
+    assert result["context"]["items"]
+    assert len(rule.entered) == len(rule.settled) == 1
+    assert (house.wire.sent, house.asked_capacity) == ([], [])
+    assert house.outcome.kind is OutcomeKind.COMPLETED
+    assert house.idle()
+
+
+async def test_a_streamed_dry_run_is_the_context_and_a_result() -> None:
+    house = House([whole("x = 3\n")])
+    found = await events(assist(house), a_job(asked=task(dry_run=True)))
+    assert names(found) == ["context", "result"]
+    assert found[0][1] == found[1][1]["context"]
+    assert house.wire.sent == []
+
+
+async def test_a_prompt_that_needs_a_file_says_so_where_there_is_none() -> None:
+    asked = Task(Question(Material(NO_FILE, NO_FILE.whole, "why?"), "code/explain"))
+    with pytest.raises(InvalidRequest, match="'file' of the prompt code/explain is missing"):
+        await assist(House([])).answer(a_job("chat", asked))
+
+
+@pytest.mark.parametrize(
+    ("action", "limits", "kept"),
+    [
+        ("review", {}, 1365),
+        ("review", {"rewrite_tokens": 300}, 300),
+        ("tests", {}, 1024),
+        ("tests", {"rewrite_tokens": 300}, 300),
+        ("chat", {"explain_tokens": 300}, 300),
+    ],
+)
+async def test_each_kind_of_answer_has_its_own_bound(
+    action: str, limits: dict[str, int], kept: int
+) -> None:
+    house = House([whole("{}")])
+    await assist(house, limits=AssistLimits(**limits)).answer(a_job(action, task(action)))  # type: ignore[arg-type]
+    assert house.wire.sent[0].body["max_tokens"] == kept

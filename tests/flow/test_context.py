@@ -435,3 +435,17 @@ async def test_the_answer_has_its_room_or_the_request_is_refused(
     assert counted.tokens == report.used <= max(window - reserve, 0)
     assert sent.file.text(sent.span) in text_of(context)
     assert sum(entry.tokens for entry in report.items) == report.used
+
+
+async def test_what_the_prompt_has_no_input_for_is_told_and_not_counted() -> None:
+    sent = material(
+        related=(Related("b.py", "x = 1\n"),), conversation=(Turn("user", "hello there"),)
+    )
+    context = await build(sent, FakeTokens(), prompt="code/commit-message")
+    entries = {entry.kind: entry for entry in context.fitted.report().items}
+    for kind in ("related", "turn"):
+        assert (entries[kind].state, entries[kind].tokens) == ("dropped", 0)
+        assert entries[kind].why == "the prompt code/commit-message does not use it"
+    assert entries["template"].tokens > 0
+    assert entries["selection"].state == "included"
+    assert "hello there" not in text_of(context)

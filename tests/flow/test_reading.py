@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from gateway.client import Completion
 from gateway.domain import source
-from gateway.domain.material import Material
+from gateway.domain.material import Material, Related
+from gateway.domain.new_file import NewFile
+from gateway.domain.review import Review
 from gateway.flow.job import Job
 from gateway.flow.reading import Reading, Spoken, growing_of
 from gateway.flow.revision import Revision
@@ -60,3 +63,35 @@ async def test_a_rewrite_that_no_longer_parses_is_asked_for_again_only_where_tha
         fine = await reading.read(job, completion("x = 3\n"))
         assert not reading.repairs(job, said, fine)
         assert growing_of(job) is not None
+
+
+async def test_each_kind_of_answer_is_read_as_what_it_is() -> None:
+    house = House([])
+    for action, said, kind in (("review", "{}", Review), ("tests", "x = 1\n", NewFile)):
+        job = await walked(action, task(action), said)
+        found = await Reading(house.pipeline, SHIPPED, None).read(job, completion(said))
+        assert isinstance(found, kind)
+
+
+async def test_a_new_file_does_not_take_the_path_of_one_that_was_sent() -> None:
+    file = source.read("a.py", "x = 1\n")
+    related = (Related("tests/test_a.py", "y = 1\n"),)
+    question = Question(Material(file, file.whole, "", related=related), "code/tests")
+    result = await assist(House([whole("x = 1\n", stop_reason="</tests>")])).answer(
+        a_job("tests", Task(question))
+    )
+    assert result["path"] == "tests/test_a_2.py"
+
+
+async def test_a_new_file_that_does_not_parse_is_asked_for_again() -> None:
+    job = await walked("tests", task("tests", repairs=True), "x = 1\n")
+    said = Completion("x = ?\n", "stop", "m", "r0", 1, None, "</tests>")
+    reading = Reading(House([]).pipeline, SHIPPED, Counts())
+    found = await reading.read(job, said)
+    assert isinstance(found, NewFile)
+    assert (found.status, found.syntax) == ("created", "worse")
+    assert reading.repairs(job, said, found)
+    job.task = replace(job.task, syntax_check=False)
+    found = await reading.read(job, said)
+    assert isinstance(found, NewFile)
+    assert found.syntax == "unknown"

@@ -25,7 +25,7 @@ from gateway.domain.prompt import Rendered
 from gateway.domain.source import Position, PositionEncoding, Selection, SourceFile
 from gateway.flow.context import Context
 from gateway.flow.provenance import context_report
-from gateway.flow.results import explanation, rewriting
+from gateway.flow.results import commit, explanation, message, rewriting
 from gateway.flow.revision import revise
 from gateway.flow.task import Question, Task
 from gateway.testing.fakes import a_call
@@ -335,3 +335,23 @@ def test_an_edit_touches_only_what_changed() -> None:
     (edit,) = rewrite(NEW)["edits"]
     assert edit["range"]["start"] == {"line": 4, "character": 0}
     assert edit["new_text"] == NEW.split("\n")[1] + "\n"
+
+
+# ---- Texts ---------------------------------------------------------------------------------------
+
+
+def test_a_commit_message_that_is_none_or_too_long_is_warned_of() -> None:
+    task = a_task()
+    made = [
+        commit(a_call(), task, a_context(task), said(""), text)
+        for text in ("Add a guard\n\nWhy.", f"Add {'x' * 80}", "@@ -1 +1 @@")
+    ]
+    assert [codes(result) for result in made] == [[], ["long_subject"], ["no_message"]]
+    assert (made[0]["subject"], made[0]["body"]) == ("Add a guard", "Why.")
+
+
+def test_a_chats_answer_is_its_text() -> None:
+    task = a_task()
+    result = message(a_call(), task, a_context(task), said("", "length"), "\nA lock.\n")
+    assert (result["message"], codes(result)) == ("A lock.", ["truncated"])
+    assert "range" not in result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -185,3 +186,19 @@ async def test_any_error_of_a_shadow_ends_there() -> None:
     await until(lambda: len(counted.results) == 3)
 
     assert counted.results == ["failed"] * 3
+
+
+async def test_a_shadow_of_a_review_is_held_to_its_schema_too(tmp_path: Path) -> None:
+    prompts = SHIPPED.parents[1]
+    shutil.copytree(prompts, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "code" / "review.prompt.j2"
+    file.write_text(file.read_text("utf-8").replace("tests:\n", VARIANTS, 1), "utf-8")
+    counted = Counted()
+    house = House([whole('{"findings": [], "summary": "Fine."}'), whole("unseen")])
+
+    shadows = Shadows(lambda: 0.0, counted)
+    result = await room(house, load(tmp_path), shadows).answer(a_job("review", task("review")))
+    await until(lambda: counted.results)
+
+    assert (result["status"], counted.results) == ("reviewed", ["ok"])
+    assert asked(house, 1)["response_format"] == asked(house, 0)["response_format"]

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.adapters.syntax import TreeSitter
 from gateway.domain import source
-from gateway.domain.material import Material, Related
+from gateway.domain.material import NO_FILE, Material, Related
 from gateway.domain.screening import DeniedPath, Screen
 from gateway.domain.source import Position, Selection
 from gateway.domain.structure import Structure
@@ -138,3 +138,12 @@ def test_secrets_in_the_file_are_told() -> None:
     found = survey(question("k = 'ghp_" + "a1" * 18 + "'\n", 0))
     assert found.remarks[0].code == "secrets_removed"
     assert "src/a.py holds what looks like secrets (GitHub token 1)" in found.remarks[0].message
+
+
+def test_a_diff_and_no_file_have_no_structure() -> None:
+    diff = source.read("change.diff", "+def f():\n+    pass\n", language="diff")
+    change = Material(diff, diff.whole, "", touched=("a.py",))
+    for material in (change, Material(NO_FILE, NO_FILE.whole, "why?")):
+        syntax = FakeSyntax()
+        found = survey(Question(material, "code/chat"), syntax)
+        assert (syntax.asked, found.remarks) == ([], ())

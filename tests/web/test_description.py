@@ -9,6 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from gateway.domain.actions import ACTIONS
 from gateway.settings import KeyHash, Settings, Team, hash_key
 from gateway.testing.mock_vllm import MockVLLM
 from gateway.testing.served import ServedGateway, fleet_on
@@ -36,10 +37,8 @@ def test_every_example_is_answered_as_it_stands(
             "/v1/completions",
             "/v1/embeddings",
             "/api/ai/context/preview",
-            "/api/ai/explain",
-            "/api/ai/explain/stream",
-            "/api/ai/rewrite",
-            "/api/ai/rewrite/stream",
+            *(f"/api/ai/{action.name}" for action in ACTIONS),
+            *(f"/api/ai/{action.name}/stream" for action in ACTIONS),
         }
         for path, example in found.items():
             answer = httpx.post(gateway.url + path, json=example)

@@ -145,7 +145,7 @@ def test_an_edit_is_served_at_once_and_a_broken_one_never(mock: MockVLLM, tmp_pa
     text = file.read_text("utf-8")
     with ServedGateway(replace(fleet), again(), again) as gateway:
         first = httpx.get(f"{gateway.url}/readyz").json()["prompts"]
-        assert (first["ok"], first["count"]) == (True, 3)
+        assert (first["ok"], first["count"]) == (True, 9)
         file.write_text(text.replace("You explain", "You teach"), "utf-8")
         second = eventually(gateway, first["sha"], True)["prompts"]
         body = {"file": {"path": "a.py", "content": "print(1)\n"}}
