@@ -12,7 +12,7 @@ from gateway.cli.ai_writing import change, create, inside
 from gateway.client.results import Answer, Finding, Review, Rewriting, WrittenTests
 
 _COLORS = {"error": "red", "warning": "yellow"}
-_CUT = "the answer reached its limit of tokens: select fewer lines, or raise --max-tokens"
+_CUT = "the answer reached its limit of tokens: raise --max-tokens, or ask about less"
 _UNCLEAR = "the answer is not clear enough to use: say it in other words, or try --repair"
 
 

@@ -59,7 +59,7 @@ class Screen:
     def line(self, text: str, **style: bool | str) -> None:
         """A line of our own, styled where colours are wanted."""
         shown = harmless(text) if self._terminal else text
-        click.echo(click.style(shown, **style) if self.color else shown, color=self.color)  # type: ignore[arg-type]
+        click.echo(click.style(shown, **style) if self.color and style else shown, color=self.color)  # type: ignore[arg-type]
 
     def diff(self, diff: str, encoding: str) -> None:
         """A diff: coloured for people, and for programs byte for byte what `git apply` takes."""

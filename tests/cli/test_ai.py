@@ -103,8 +103,7 @@ def test_a_text_that_is_cut_ends_with_1(url: str, project: Path, replica: MockVL
     ran = ai("explain", "src/mean.py")
     assert (ran.exit_code, ran.stdout) == (1, "It div\n")
     assert ran.stderr == (
-        "gateway: the answer reached its limit of tokens: select fewer lines, or raise "
-        "--max-tokens\n"
+        "gateway: the answer reached its limit of tokens: raise --max-tokens, or ask about less\n"
     )
 
 

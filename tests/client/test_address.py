@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 import httpx
 import orjson
 import pytest
@@ -50,6 +52,13 @@ def test_a_key_that_no_header_can_carry_is_refused_without_being_shown() -> None
 def test_no_proxy_stands_between_a_machine_and_itself(url: str, here: bool) -> None:
     assert Address.of(url, None, None).is_here is here
     assert Address.of(url, None, None).options()["trust_env"] is not here
+
+
+def test_a_certificate_is_trusted_only_where_one_is_looked_at() -> None:
+    context = Address.of("http://h", None, None).options()["verify"]
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.get_ca_certs() == []
+    assert "verify" not in Address.of("https://h", None, None).options()
 
 
 def test_a_time_limit_is_told_to_the_gateway_and_waited_for_a_little_longer() -> None:

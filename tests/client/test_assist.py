@@ -195,11 +195,12 @@ async def test_leaving_a_stream_early_stops_the_model(
     served: ServedGateway, replica: MockVLLM
 ) -> None:
     replica.script(Behaviour(tokens=5000, delay_between=0.02))
-    with AssistClient(served.url) as client, client.explain_stream(MEAN) as stream:
-        for event in stream:
-            if isinstance(event, DeltaEvent):
-                break
-    (received,) = await replica.settled()
+    with AssistClient(served.url) as client:
+        with client.explain_stream(MEAN) as stream:
+            for event in stream:
+                if isinstance(event, DeltaEvent):
+                    break
+        (received,) = await replica.settled()
     assert received.outcome == "client_left"
 
 

@@ -62,33 +62,31 @@ async def test_cancelling_a_task_stops_the_model(
 ) -> None:
     replica.script(Behaviour(tokens=5000, delay_between=0.02))
 
-    async def ask() -> None:
-        async with AsyncAssistClient(served.url) as client:
-            if not stream:
-                await client.explain(MEAN)
-            async with client.explain_stream(MEAN) as answer:
-                async for _ in answer:
-                    pass
+    async def ask(client: AsyncAssistClient) -> None:
+        if not stream:
+            await client.explain(MEAN)
+        async with client.explain_stream(MEAN) as answer:
+            async for _ in answer:
+                pass
 
-    task = asyncio.create_task(ask())
-    await replica.arrived()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    (received,) = await replica.settled()
+    async with AsyncAssistClient(served.url) as client:
+        task = asyncio.create_task(ask(client))
+        await replica.arrived()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        (received,) = await replica.settled()
     assert received.outcome == "client_left"
 
 
 async def test_leaving_a_stream_early_closes_its_connection(contract: ContractServer) -> None:
     contract.streams(("delta", {"text": "a"}), end="wait")
-    async with (
-        AsyncAssistClient(contract.url) as client,
-        client.rewrite_stream(MEAN, "x") as stream,
-    ):
-        async for event in stream:
-            assert event == DeltaEvent("a")
-            break
-    assert await asyncio.to_thread(contract.left.wait, 20)
+    async with AsyncAssistClient(contract.url) as client:
+        async with client.rewrite_stream(MEAN, "x") as stream:
+            async for event in stream:
+                assert event == DeltaEvent("a")
+                break
+        assert await asyncio.to_thread(contract.left.wait, 20)
 
 
 async def test_a_stream_that_is_cut_is_never_a_result(contract: ContractServer) -> None:
