@@ -1,4 +1,4 @@
-"""The command line: `gateway serve`, `check`, `keys`, `prompts`.
+"""The command line: `gateway serve`, `check`, `keys`, `prompts`, `ai`.
 
 Commands import what they need when they run: `gateway --help` should not wait for the rest.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 import gateway
+from gateway.cli.ai import ai
 from gateway.cli.check import check
 from gateway.cli.keys import keys
 from gateway.cli.prompts import prompts
@@ -37,3 +38,4 @@ main.add_command(serve)
 main.add_command(check)
 main.add_command(keys)
 main.add_command(prompts)
+main.add_command(ai)

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from gateway.client import Completion, Via, chat, chat_stream, completion, new_call
+from gateway.client.in_process import Completion, Via, chat, chat_stream, completion, new_call
 from gateway.domain.actions import Kind
 from gateway.domain.budget import (
     explain_reserve,

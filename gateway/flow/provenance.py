@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from gateway.client import Completion
+from gateway.client.in_process import Completion
 from gateway.domain.call import Call
 from gateway.domain.context import Entry
 from gateway.domain.source import Selection

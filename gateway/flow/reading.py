@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from gateway.client import Completion
+from gateway.client.in_process import Completion
 from gateway.domain import new_file, review, target_path
 from gateway.domain.actions import Form
 from gateway.domain.answer import Answer, Protocol

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from gateway.client import Completion, Via, chat
+from gateway.client.in_process import Completion, Via, chat
 from gateway.domain.call import Call, Usage
 from gateway.domain.control_tokens import neutralise, restore
 from gateway.domain.ports import Answers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict
 
-from gateway.client import Completion
+from gateway.client.in_process import Completion
 from gateway.domain import commit_message, references
 from gateway.domain.call import Call
 from gateway.domain.commit_message import MOST_SUBJECT

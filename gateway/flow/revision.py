@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from gateway.client import Completion
+from gateway.client.in_process import Completion
 from gateway.domain.answer import Answer, Original, Protocol, Remark, Resolution, resolve
 from gateway.domain.syntax_errors import SyntaxErrors, Verdict, verdict
 from gateway.flow.context import Context

@@ -1,4 +1,4 @@
-"""A small Python client of the pipeline: chat(), chat_stream(), LLMError, LLMTimeoutError.
+"""The pipeline inside this process: chat(), chat_stream(), LLMError, LLMTimeoutError.
 
     async with open_gateway(settings) as gateway:
         answer = await chat(gateway.answers, [{"role": "user", "content": "hi"}], model="coder")
