@@ -20,7 +20,7 @@ from gateway.flow.results import explanation, remark_of, rewriting
 from gateway.flow.revision import Revision, revise
 
 Made = TypeVar("Made")
-_LARGE = 32_000  # bytes of a file that is too much work for the event loop
+_LARGE = 8_000  # bytes of a file that is too much work for the event loop: some milliseconds
 
 
 class Reading:
