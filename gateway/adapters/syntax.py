@@ -14,7 +14,7 @@ from threading import Lock
 
 from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
 
-from gateway.adapters import error_nodes
+from gateway.adapters import depth, error_nodes
 from gateway.adapters.grammars import GRAMMARS, Grammar
 from gateway.adapters.python_syntax import PythonSyntax
 from gateway.domain import layout, lines
@@ -101,7 +101,7 @@ class TreeSitter:
     def _errors(self, language: str, text: str) -> int | None:
         raw = text.encode("utf-8", "replace")
         reader = _reader(language) if language in GRAMMARS else ""
-        if isinstance(reader, str) or len(raw) > MOST_BYTES:
+        if isinstance(reader, str) or len(raw) > MOST_BYTES or depth.beyond(language, text):
             return None
         until = self._clock() + self._seconds
         tree = self._parse(reader, raw, until)
@@ -118,6 +118,8 @@ class TreeSitter:
             return layout.read(rows, reader)
         if len(raw) > MOST_BYTES:
             return layout.read(rows, f"It is longer than {MOST_BYTES} bytes.")
+        if depth.beyond(language, text):
+            return layout.read(rows, "It is nested too deep to be parsed.")
         until = self._clock() + self._seconds
         tree = self._parse(reader, raw, until)
         if tree is None:
