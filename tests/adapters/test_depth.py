@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from gateway.adapters.depth import YAML_LEVELS, beyond
+from gateway.adapters.depth import KOTLIN_ANGLES, YAML_LEVELS, beyond
 from gateway.adapters.syntax import TreeSitter
 
 ROWS = "".join(" " * level + "a:\n" for level in range(400))
@@ -26,6 +26,8 @@ ROWS = "".join(" " * level + "a:\n" for level in range(400))
         ("yaml", "".join(" " * (level // 2) + "a:\n" for level in range(2 * YAML_LEVELS)), False),
         ("python", ROWS, False),
         ("json", "[" * 5000, False),
+        ("kotlin", "<a" * KOTLIN_ANGLES, False),
+        ("kotlin", ">" * 9000 + "<a" * (KOTLIN_ANGLES + 1), True),
     ],
 )
 def test_depth_is_seen_by_the_marks_and_the_indentation(
