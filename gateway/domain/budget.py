@@ -30,7 +30,7 @@ class ContextTooLarge(InvalidRequest):
         super().__init__(
             f"The request needs {needed} tokens ({named}), but the model has {budget.available}: "
             f"its window of {budget.window} less {budget.reserve} for the answer. "
-            "Select fewer lines, or use a model with a larger window.",
+            "Select less, or use a model with a larger window.",
             param="selection",
         )
 

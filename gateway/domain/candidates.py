@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gateway.domain import lines
 from gateway.domain.budget import Budget, level, share_out
-from gateway.domain.item import CHARS_PER_TOKEN, Item, Kind, Piece
+from gateway.domain.item import CHARS_PER_TOKEN, Item, Kind, Piece, clipped_edge
 from gateway.domain.material import Material, Rule, Survey, nearest
 from gateway.domain.related import related
 from gateway.domain.window import windows
@@ -27,7 +27,9 @@ def candidates(material: Material, budget: Budget, survey: Survey | None = None)
     """
     survey = survey or Survey()
     rows, span = material.rows, material.span
-    above, below = _length(rows[: span.first_line]), _length(rows[span.end_line :])
+    head, tail = material.edges
+    above = _length(rows[: span.first_line]) + len(clipped_edge(head, before=True)[0])
+    below = _length(rows[span.end_line :]) + len(clipped_edge(tail, before=False)[0])
     groups = {
         "diagnostics": _diagnostics(material),
         "rules": _rules(material),

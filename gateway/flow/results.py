@@ -7,11 +7,12 @@ from dataclasses import asdict
 from typing import Any
 
 from gateway.client import Completion
+from gateway.domain import columns
 from gateway.domain.call import Call
 from gateway.domain.context import Entry
 from gateway.domain.diff import compare
 from gateway.domain.source import Selection
-from gateway.domain.text_edits import TextEdit, edits
+from gateway.domain.text_edits import TextEdit, column_edit, edits
 from gateway.flow.context import Context
 from gateway.flow.revision import Revision
 from gateway.flow.task import Task
@@ -74,8 +75,16 @@ def _changes(task: Task, revision: Revision) -> JSON:
     if "text" in task.formats or resolution.status in ("truncated", "unresolved"):
         found["text"] = resolution.text
     if "edits" in task.formats:
-        found["edits"] = [edit_of(edit) for edit in edits(file, revision.after, task.units)]
+        found["edits"] = [edit_of(edit) for edit in _edits(task, revision)]
     return found
+
+
+def _edits(task: Task, revision: Revision) -> tuple[TextEdit, ...]:
+    """By lines; inside of a very long one by columns: a line of megabytes is no answer."""
+    file, span = task.question.material.file, task.question.material.span
+    if revision.resolution.status == "changed" and any(columns.cut(file, span)):
+        return (column_edit(file, span, revision.resolution.text, task.units),)
+    return edits(file, revision.after, task.units)
 
 
 def preview(call: Call, task: Task, context: Context) -> JSON:
@@ -151,7 +160,7 @@ def remark_of(code: str, message: str) -> JSON:
 
 
 def _range(task: Task) -> JSON:
-    """The whole lines that the answer is about, as the client counts positions."""
+    """The lines or columns that the answer is about, as the client counts positions."""
     material = task.question.material
     found: Selection = material.file.selection(material.span, task.units)
     return {

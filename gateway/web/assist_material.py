@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from gateway.domain import columns
 from gateway.domain.errors import InvalidRequest
 from gateway.domain.material import Diagnostic, Material, Related, Rule, Turn
 from gateway.domain.source import Position, Selection, SourceFile, Span
@@ -81,4 +82,4 @@ def _span(request: AssistRequest, file: SourceFile) -> Span:
         return file.whole
     start, end = request.selection.start, request.selection.end
     chosen = Selection(Position(start.line, start.character), Position(end.line, end.character))
-    return file.span(chosen, request.position_encoding)
+    return columns.span(file, chosen, request.position_encoding)

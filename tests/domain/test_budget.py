@@ -77,5 +77,5 @@ def test_the_error_tells_all_numbers_and_what_to_do() -> None:
     assert error.public == (
         "The request needs 5120 tokens (prompt 150, selection 4970), but the model has 3072: "
         "its window of 4096 less 1024 for the answer. "
-        "Select fewer lines, or use a model with a larger window."
+        "Select less, or use a model with a larger window."
     )
