@@ -48,10 +48,11 @@ class Item:
     """A candidate: either `pieces`, in the order in which they are kept, or `forms`, best first.
 
     Lines are numbers from 0, ends exclusive. `range` is all of it; `rows` are the texts of those
-    lines, where pieces are taken by lines. `unseen` lines lie beyond the pieces: too far away to be
-    counted at all. `refused` says why it is no candidate; `redacted` counts the secrets taken out.
-    `clipped` lines are too long to be shown whole. Of an item with neither rows nor forms, `keep`
-    says what stays when it is cut at a line: its head, or `all`.
+    lines, where pieces are taken by lines. `unseen` lines lie beyond the pieces and are never
+    counted; `bound` names what had no room for them, its share where it is empty. `refused` says
+    why it is no candidate; `redacted` counts the secrets taken out; `clipped` lines are too long to
+    be shown whole. Of an item with neither rows nor forms, `keep` says what stays when it is cut at
+    a line: its head, or `all`.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Item:
     keep: Literal["all", "head"] = "all"
     required: bool = False
     unseen: int = 0
+    bound: str = ""
     refused: str = ""
     redacted: int = 0
     clipped: int = 0

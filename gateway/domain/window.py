@@ -175,7 +175,8 @@ def cut(item: Item, tokens: Mapping[str, int], room: int) -> Part | None:
     if shown == count:
         why = f"{item.clipped} lines are too long to be shown whole" if item.clipped else ""
         return Part(item, text, spent, "trimmed" if item.clipped else "included", taken, why)
-    return Part(item, text, spent, "trimmed", taken, f"{shown} of {count} lines fit into its share")
+    room_of = (shown == count - item.unseen and item.bound) or "its share"
+    return Part(item, text, spent, "trimmed", taken, f"{shown} of {count} lines fit into {room_of}")
 
 
 def _some(item: Item, piece: Piece, whole: int, room: int) -> tuple[list[Run], int]:
