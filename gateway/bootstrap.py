@@ -14,7 +14,6 @@ from gateway.adapters import litellm_config
 from gateway.adapters.discovery import Discovery, OneServer
 from gateway.adapters.health import Health
 from gateway.adapters.prompts import PromptFiles
-from gateway.adapters.python_syntax import PythonSyntax
 from gateway.adapters.record_queue import Told, shared_records
 from gateway.adapters.records import Records
 from gateway.adapters.replica_states import ReplicaStates
@@ -196,7 +195,7 @@ class Gateway:
             *(answers, plan.prompts, builder),
             models=self.router.models,
             limits=limits,
-            extras=Extras(self.shadows, PythonSyntax()),
+            extras=Extras(self.shadows, self._syntax),
         )
         streams = streams_of(settings)
         return House(plan, timeouts, streams, identify, intake, answers, assist, tokens)

@@ -1,4 +1,4 @@
-"""Syntax errors of Python, by the parser of the Python that runs the gateway: PythonSyntax."""
+"""Whether a text is Python, by the parser of the Python that runs the gateway: PythonSyntax."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LOCK = threading.Lock()  # what Python warns of is set for the whole process
 
 
 class PythonSyntax:
-    """Satisfies syntax_errors.SyntaxErrors for `python`; it cannot tell of anything else."""
+    """Stricter than a grammar, which takes code that nothing could run. Only `TreeSitter` asks."""
 
     def count(self, language: str, text: str) -> int | None:
         """1 where the text is no Python, for the parser stops there. Code that is indented as a

@@ -1,4 +1,4 @@
-"""Reads the structure of source code with tree-sitter, in bounded time. Satisfies ports.Syntax."""
+"""Reads source code with tree-sitter, in bounded time: TreeSitter tells structure and errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from threading import Lock
 
 from tree_sitter import Language, Node, Parser, Query, QueryCursor, Tree
 
+from gateway.adapters import depth, error_nodes
 from gateway.adapters.grammars import GRAMMARS, Grammar
+from gateway.adapters.python_syntax import PythonSyntax
 from gateway.domain import layout, lines
 from gateway.domain.structure import Definition, Run, Structure
 
@@ -53,11 +55,13 @@ class _Rows:
 
 
 class TreeSitter:
-    """Structures of texts; the same text is parsed once. Safe in any thread."""
+    """Satisfies ports.Syntax, where the same text is parsed once, and syntax_errors.SyntaxErrors.
+    Safe in any thread."""
 
     def __init__(self, *, seconds: float = SECONDS, clock: Callable[[], float] = time.monotonic):
         self._seconds = seconds
         self._clock = clock
+        self._python = PythonSyntax()
         self._known: OrderedDict[bytes, Structure] = OrderedDict()
         self._lock = Lock()
 
@@ -78,6 +82,31 @@ class TreeSitter:
                 self._known.popitem(last=False)
         return found
 
+    def count(self, language: str, text: str) -> int | None:
+        """The places of `text` that the grammar does not know, or had to make up; None without a
+        grammar, for a text of more than MOST_BYTES, and where it takes too long.
+
+        The grammar of Python takes much that Python refuses (a body that is not indented, `print
+        x`), so Python's own parser has the first word. It stops at the first error: where it finds
+        one, the grammar says how many there are.
+        """
+        if language != "python":
+            return self._errors(language, text)
+        refused = self._python.count(language, text)
+        if not refused:
+            return refused
+        found = self._errors(language, text)
+        return found if found is None else max(found, refused)
+
+    def _errors(self, language: str, text: str) -> int | None:
+        raw = text.encode("utf-8", "replace")
+        reader = _reader(language) if language in GRAMMARS else ""
+        if isinstance(reader, str) or len(raw) > MOST_BYTES or depth.beyond(language, text):
+            return None
+        until = self._clock() + self._seconds
+        tree = self._parse(reader, raw, until)
+        return error_nodes.count(tree.root_node, lambda: self._clock() > until) if tree else None
+
     def _read(self, language: str, text: str, raw: bytes) -> Structure:
         rows = lines.split(text)
         if max(map(len, rows), default=0) > LONGEST_LINE:
@@ -89,6 +118,8 @@ class TreeSitter:
             return layout.read(rows, reader)
         if len(raw) > MOST_BYTES:
             return layout.read(rows, f"It is longer than {MOST_BYTES} bytes.")
+        if depth.beyond(language, text):
+            return layout.read(rows, "It is nested too deep to be parsed.")
         until = self._clock() + self._seconds
         tree = self._parse(reader, raw, until)
         if tree is None:

@@ -7,13 +7,15 @@ from dataclasses import replace
 
 from gateway.domain import lines
 from gateway.domain.budget import Budget, level, share_out
-from gateway.domain.item import CHARS_PER_TOKEN, Item, Kind, Piece
+from gateway.domain.item import CHARS_PER_TOKEN, Item, Kind, Piece, clipped_edge
 from gateway.domain.material import Material, Rule, Survey, nearest
 from gateway.domain.related import related
 from gateway.domain.window import windows
 
 MOST_RULES, MOST_TURNS = 8, 12
 """Files of rules, the nearest, and messages, the newest, that are looked at."""
+MOST_RULE_BYTES = 32 * 1024
+"""Bytes of all files of rules together, nearest first: as others that read AGENTS.md have it."""
 MOST_CHARS = 350_000
 """Characters of what is not required, however large the window: a prompt has a bound of its own."""
 MOST_STRINGS = 128
@@ -27,7 +29,9 @@ def candidates(material: Material, budget: Budget, survey: Survey | None = None)
     """
     survey = survey or Survey()
     rows, span = material.rows, material.span
-    above, below = _length(rows[: span.first_line]), _length(rows[span.end_line :])
+    head, tail = material.edges
+    above = _length(rows[: span.first_line]) + len(clipped_edge(head, before=True)[0])
+    below = _length(rows[span.end_line :]) + len(clipped_edge(tail, before=False)[0])
     groups = {
         "diagnostics": _diagnostics(material),
         "rules": _rules(material),
@@ -68,6 +72,7 @@ def _required(material: Material) -> list[Item]:
 def _rules(material: Material) -> list[Item]:
     """Rules, nearest first: that is the order in which they are kept."""
     found = []
+    left = MOST_RULE_BYTES
     chain = rule_chain(material)
     for index, rule in reversed(list(enumerate(chain))):
         refused = rule.refused or _other_folder(rule, material.file.path)
@@ -79,8 +84,23 @@ def _rules(material: Material) -> list[Item]:
         item = _head(f"rule:{index}:{rule.path}", "rule", rule.path, "rules of the project", piece)
         if refused:
             item = replace(item, refused=refused, pieces=())
+        else:
+            item, left = _within_chain(item, left)
         found.append(replace(item, redacted=rule.redacted))
     return found
+
+
+def _within_chain(item: Item, left: int) -> tuple[Item, int]:
+    """`item`, cut at a line where the chain has only so many bytes `left`; and what is left then:
+    nothing, once one was cut, for no rule should be there without those that are nearer."""
+    sizes = [len(row.encode("utf-8", "replace")) for row in item.rows]
+    if sum(sizes) <= left:
+        return item, left - sum(sizes)
+    seen = _fitting(sizes, left)
+    if not seen:
+        why = f"no line of it fits into the {MOST_RULE_BYTES} bytes of all rules, nearer ones first"
+        return replace(item, pieces=(), refused=why), 0
+    return replace(_headed(item, seen), bound=f"the {MOST_RULE_BYTES} bytes of all rules"), 0
 
 
 def rule_chain(material: Material) -> list[Rule]:
@@ -147,21 +167,25 @@ def _first_cut(name: str, group: list[Item], room: int) -> list[Item]:
 def _cut_to(item: Item, room: int) -> Item:
     if _size(item) <= room:
         return item
-    seen = _fitting(item.rows, room) if item.keep == "head" else 0
+    seen = _fitting(list(map(len, item.rows)), room) if item.keep == "head" else 0
     if not seen:
         return replace(item, pieces=(), refused="no room in its share")
-    text = "".join(item.rows[:seen])
-    piece = replace(item.pieces[0], text=text, runs=((0, seen),))
-    return replace(item, pieces=(piece,), unseen=len(item.rows) - seen)
+    return _headed(item, seen)
 
 
-def _fitting(rows: Sequence[str], room: int) -> int:
-    """How many of the first `rows` have at most `room` characters together."""
-    for index, row in enumerate(rows):
-        room -= len(row)
+def _headed(item: Item, seen: int) -> Item:
+    """`item` with its first `seen` rows alone."""
+    piece = replace(item.pieces[0], text="".join(item.rows[:seen]), runs=((0, seen),))
+    return replace(item, pieces=(piece,), unseen=len(item.rows) - seen, bound="")
+
+
+def _fitting(sizes: Sequence[int], room: int) -> int:
+    """How many of the first `sizes` are at most `room` together."""
+    for index, size in enumerate(sizes):
+        room -= size
         if room < 0:
             return index
-    return len(rows)
+    return len(sizes)
 
 
 def _size(item: Item) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.domain.columns import LONGEST_LINE
 from gateway.domain.structure import Run, marker, size, without
 
 Kind = Literal[
@@ -19,9 +20,6 @@ CHARS_PER_TOKEN = 5
 
 MARKER = "marker"
 _MARKER_KEY_TEXT = marker(999_999)
-
-LONGEST_LINE = 2000
-"""Characters of a line around the selection or in another file; of a longer one half is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +48,11 @@ class Item:
     """A candidate: either `pieces`, in the order in which they are kept, or `forms`, best first.
 
     Lines are numbers from 0, ends exclusive. `range` is all of it; `rows` are the texts of those
-    lines, where pieces are taken by lines. `unseen` lines lie beyond the pieces: too far away to be
-    counted at all. `refused` says why it is no candidate; `redacted` counts the secrets taken out.
-    `clipped` lines are too long to be shown whole. Of an item with neither rows nor forms, `keep`
-    says what stays when it is cut at a line: its head, or `all`.
+    lines, where pieces are taken by lines. `unseen` lines lie beyond the pieces and are never
+    counted; `bound` names what had no room for them, its share where it is empty. `refused` says
+    why it is no candidate; `redacted` counts the secrets taken out; `clipped` lines are too long to
+    be shown whole. Of an item with neither rows nor forms, `keep` says what stays when it is cut at
+    a line: its head, or `all`.
     """
 
     id: str
@@ -67,6 +66,7 @@ class Item:
     keep: Literal["all", "head"] = "all"
     required: bool = False
     unseen: int = 0
+    bound: str = ""
     refused: str = ""
     redacted: int = 0
     clipped: int = 0
@@ -142,7 +142,8 @@ def cost(item: Item, tokens: Mapping[str, int]) -> int:
 
 
 def clipped(rows: Iterable[str]) -> tuple[tuple[str, ...], int]:
-    """`rows` with the middle of those taken out that are longer than LONGEST_LINE; how many."""
+    """`rows` with the middle of those taken out that are longer than LONGEST_LINE: half as many
+    characters are shown. And how many rows these are."""
     found: list[str] = []
     count = 0
     half = LONGEST_LINE // 4
@@ -150,8 +151,25 @@ def clipped(rows: Iterable[str]) -> tuple[tuple[str, ...], int]:
         if len(row) > LONGEST_LINE:
             body = row.rstrip("\r\n")
             left = len(body) - 2 * half
-            shown = f"{body[:half]}[... {left} characters not shown ...]{body[-half:]}"
+            shown = body[:half] + hidden(left) + body[-half:]
             row = shown + row[len(body) :]
             count += 1
         found.append(row)
     return tuple(found), count
+
+
+def clipped_edge(text: str, *, before: bool) -> tuple[str, int]:
+    """What a long line has `before` the selection, or after it: the half LONGEST_LINE next to the
+    selection, with a marker for the rest; and 1 where there is a rest, else 0."""
+    body = text.rstrip("\r\n")
+    left = len(body) - LONGEST_LINE // 2
+    if left <= 0:
+        return text, 0
+    if before:
+        return hidden(left) + body[left:], 1
+    return body[: LONGEST_LINE // 2] + hidden(left) + text[len(body) :], 1
+
+
+def hidden(count: int) -> str:
+    """What stands for `count` characters of a line left out."""
+    return f"[... {count} characters not shown ...]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.domain import lines
+from gateway.domain import columns, lines
 from gateway.domain.source import SourceFile, Span
 from gateway.domain.structure import NO_STRUCTURE, Run, Structure
 
@@ -123,10 +123,20 @@ class Material:
 
     @property
     def selected(self) -> str:
-        """The lines that the question is about, as they may be shown."""
+        """What the question is about, as it may be shown."""
         if self.shown is None:
             return self.file.text(self.span)
-        return "".join(self.rows[self.span.first_line : self.span.end_line])
+        text = "".join(self.rows[self.span.first_line : self.span.end_line])
+        head, tail = self.edges
+        return text[len(head) : len(text) - len(tail)]
+
+    @property
+    def edges(self) -> tuple[str, str]:
+        """What the first line has before the selection, and the last one after it; nothing, but in
+        lines too long to be shown whole."""
+        if not any(columns.cut(self.file, self.span)):
+            return "", ""
+        return columns.edges(self.file, self.span, self.rows, self.secrets)
 
 
 def nearest(material: Material) -> list[Diagnostic]:

@@ -65,7 +65,8 @@ class Selection:
 class Span:
     """Whole lines of a file: bytes `start:end`; lines `first_line:end_line`, from 0, `\\n` only.
 
-    It starts after a `\\n` (or the BOM, or at 0) and ends after one or at the end of the file.
+    It starts after a `\\n` (or the BOM, or at 0) and ends after one or at the end of the file;
+    inside of lines only where they are too long to be shown whole (`columns.span`).
     """
 
     start: int

@@ -90,9 +90,14 @@ NO_STRUCTURE = Structure()
 """That of a text of which nothing is known."""
 
 
+def words(text: str) -> list[str]:
+    """The words of `text` that may be names, each as often as it occurs: two letters or more."""
+    return _WORD.findall(text)
+
+
 def identifiers(text: str) -> frozenset[str]:
-    """The words of `text` that may be names: two letters or more."""
-    return frozenset(_WORD.findall(text))
+    """The same, each once."""
+    return frozenset(words(text))
 
 
 def joined(runs: Iterable[Run]) -> tuple[Run, ...]:

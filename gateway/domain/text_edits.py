@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from gateway.domain import lines
 from gateway.domain.encoding import BOM
-from gateway.domain.source import PositionEncoding, Selection, SourceFile
+from gateway.domain.source import PositionEncoding, Selection, SourceFile, Span
 
 
 @dataclass(frozen=True, slots=True)
 class TextEdit:
-    """`new_text` takes the place of `range`, whole lines. Bytes `start:end` are the same place."""
+    """`new_text` takes the place of `range`: whole lines, or columns where a line is very long.
+    Bytes `start:end` are the same place."""
 
     range: Selection
     new_text: str
@@ -41,6 +42,21 @@ def edits(
             found.append(TextEdit(place, text, start, end))
         a, b = run.old + run.size, run.new + run.size
     return tuple(found)
+
+
+def column_edit(
+    file: SourceFile, span: Span, text: str, units: PositionEncoding = "utf-16"
+) -> TextEdit:
+    """`text` in the place of `span`, but for what the two begin and end with alike."""
+    old = file.text(span)
+    most = min(len(old), len(text))
+    head = next((at for at in range(most) if old[at] != text[at]), most)
+    most -= head
+    tail = next((at for at in range(most) if old[-1 - at] != text[-1 - at]), most)
+    start = span.start + len(old[:head].encode(file.encoding))
+    end = span.end - len(old[len(old) - tail :].encode(file.encoding))
+    place = Selection(file.position(start, units), file.position(end, units))
+    return TextEdit(place, text[head : len(text) - tail], start, end)
 
 
 def apply(found: Sequence[TextEdit], content: bytes, encoding: str) -> bytes:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
-from gateway.domain.item import MARKER, Item, Part, Piece, clipped, cost
+from gateway.domain.item import MARKER, Item, Part, Piece, clipped, clipped_edge, cost
 from gateway.domain.material import Material
 from gateway.domain.structure import Run, Structure, excerpt, identifiers, joined, size, within
 from gateway.domain.structure import without as less
@@ -33,9 +33,7 @@ def windows(material: Material, structure: Structure, rooms: tuple[int, int]) ->
 def _window(
     kind: Literal["before", "after"], material: Material, structure: Structure, room: int
 ) -> Item:
-    rows, span = material.rows, material.span
-    here = (0, span.first_line) if kind == "before" else (span.end_line, len(rows))
-    texts, long = clipped(rows[here[0] : here[1]])
+    here, texts, long = _side(kind, material)
     pieces: list[Piece] = []
     taken: tuple[Run, ...] = ()
     for runs, nearest in _wanted(kind, material, structure, here):
@@ -60,6 +58,21 @@ def _window(
         refused="" if pieces else "no room in its share" if count else "nothing is there",
         clipped=long,
     )
+
+
+def _side(kind: Literal["before", "after"], material: Material) -> tuple[Run, tuple[str, ...], int]:
+    """The lines above or below the selection, their texts, and how many of these are clipped. What
+    a long line has beside the selection is the line next to it."""
+    rows, span = material.rows, material.span
+    head, tail = material.edges
+    if kind == "before":
+        texts, long = clipped(rows[: span.first_line])
+        edge, more = clipped_edge(head, before=True)
+        return (0, span.first_line + bool(head)), (*texts, *filter(None, [edge])), long + more
+    texts, long = clipped(rows[span.end_line :])
+    edge, more = clipped_edge(tail, before=False)
+    here = (span.end_line - bool(tail), len(rows))
+    return here, (*filter(None, [edge]), *texts), long + more
 
 
 def _wanted(
@@ -162,7 +175,8 @@ def cut(item: Item, tokens: Mapping[str, int], room: int) -> Part | None:
     if shown == count:
         why = f"{item.clipped} lines are too long to be shown whole" if item.clipped else ""
         return Part(item, text, spent, "trimmed" if item.clipped else "included", taken, why)
-    return Part(item, text, spent, "trimmed", taken, f"{shown} of {count} lines fit into its share")
+    room_of = (shown == count - item.unseen and item.bound) or "its share"
+    return Part(item, text, spent, "trimmed", taken, f"{shown} of {count} lines fit into {room_of}")
 
 
 def _some(item: Item, piece: Piece, whole: int, room: int) -> tuple[list[Run], int]:

@@ -26,10 +26,10 @@ from gateway.flow.context import Context, ContextBuilder, Reserve, messages_of
 from gateway.flow.job import Job
 from gateway.flow.provenance import context_report, preview
 from gateway.flow.reading import Reading, growing_of
+from gateway.flow.restoring import restoring_of
 from gateway.flow.results import edit_of
 from gateway.flow.shadow import Shadows
 from gateway.flow.task import Task
-from gateway.flow.unmarking import Unmarking
 
 Event = tuple[Literal["context", "delta", "hunk", "repair", "result"], dict[str, Any]]
 
@@ -99,7 +99,7 @@ class Assist:
             async for piece in pieces:
                 if not said:
                     yield "context", context_report(job.context)
-                    unmarking = Unmarking(job.context.rendered.prefill or "")
+                    unmarking = restoring_of(job)
                     growing = growing_of(job)
                 said.append(piece)
                 if text := unmarking.feed(piece):

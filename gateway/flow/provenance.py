@@ -89,7 +89,7 @@ def remark_of(code: str, message: str) -> JSON:
 
 
 def range_of(task: Task) -> JSON | None:
-    """The whole lines that the answer is about, as the client counts positions; None where it is
+    """The lines or columns that the answer is about, as the client counts; None where it is
     about no file."""
     material = task.question.material
     if not material.has_file or material.touched:

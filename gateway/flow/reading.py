@@ -27,7 +27,7 @@ from gateway.flow.results import commit, explanation, message, reviewing, rewrit
 from gateway.flow.revision import Revision, revise
 
 Made = TypeVar("Made")
-_LARGE = 32_000  # bytes of files that are too much work for the event loop
+_LARGE = 8_000  # bytes of files that are too much work for the event loop: some milliseconds
 
 
 @dataclass(frozen=True, slots=True)

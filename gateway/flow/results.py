@@ -6,13 +6,13 @@ import hashlib
 from dataclasses import asdict
 
 from gateway.client.in_process import Completion
-from gateway.domain import commit_message, references
+from gateway.domain import columns, commit_message, references
 from gateway.domain.call import Call
 from gateway.domain.commit_message import MOST_SUBJECT
 from gateway.domain.diff import compare
 from gateway.domain.new_file import NewFile
 from gateway.domain.review import Finding, Review
-from gateway.domain.text_edits import TextEdit, edits
+from gateway.domain.text_edits import TextEdit, column_edit, edits
 from gateway.flow.context import Context
 from gateway.flow.provenance import (
     JSON,
@@ -141,8 +141,16 @@ def _changes(task: Task, revision: Revision) -> JSON:
     if "text" in task.formats or resolution.status in ("truncated", "unresolved"):
         found["text"] = resolution.text
     if "edits" in task.formats:
-        found["edits"] = [edit_of(edit) for edit in edits(file, revision.after, task.units)]
+        found["edits"] = [edit_of(edit) for edit in _edits(task, revision)]
     return found
+
+
+def _edits(task: Task, revision: Revision) -> tuple[TextEdit, ...]:
+    """By lines; inside of a very long one by columns: a line of megabytes is no answer."""
+    file, span = task.question.material.file, task.question.material.span
+    if revision.resolution.status == "changed" and any(columns.cut(file, span)):
+        return (column_edit(file, span, revision.resolution.text, task.units),)
+    return edits(file, revision.after, task.units)
 
 
 def _of_text(task: Task, context: Context, said: Completion) -> list[JSON]:

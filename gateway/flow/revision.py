@@ -32,7 +32,7 @@ class Revision:
         return 2 if self.resolution.status in ("unresolved", "truncated") else bool(self.problem)
 
 
-_WORSE = "With the answer in its place the file can no longer be parsed; before, it could."
+_WORSE = "With the answer in its place the file has more syntax errors than before."
 
 
 def revise(

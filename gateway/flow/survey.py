@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from gateway.domain import columns
 from gateway.domain import language as languages
 from gateway.domain.answer import Remark
 from gateway.domain.material import Material, Related, Survey
 from gateway.domain.ports import Syntax
 from gateway.domain.screening import Screen
+from gateway.domain.secret_scan import restore
 from gateway.domain.structure import Structure
 from gateway.flow.task import Question
 
@@ -51,7 +53,9 @@ class Surveyor:
         remarks = [*_secret_remarks(screened.found, material.file.path)]
         if structure.remark:
             remarks.append(_remark(material.file.path, structure.remark))
-        if question.scope == "auto":
+        if any(columns.cut(material.file, material.span)):
+            material = _in_columns(material)
+        elif question.scope == "auto":
             material = _scoped(material, structure)
         until = self._clock() + SECONDS
         related, found = [], []
@@ -106,6 +110,18 @@ def _scoped(material: Material, structure: Structure) -> Material:
         return replace(material, why=why)
     span = material.file.lines(inner.first, inner.end)
     return replace(material, span=span, why=f"the {name} around the selection")
+
+
+def _in_columns(material: Material) -> Material:
+    """A selection in long lines does not grow; it only leaves no secret half selected."""
+    span = material.span
+    if material.shown is not None:
+        span = columns.around_secrets(material.file, span, material.rows, material.secrets)
+    material = replace(material, span=span)
+    around = sum(len(restore(edge, material.secrets)) for edge in material.edges)
+    chosen = len(material.file.text(span))
+    why = f"selected; {chosen} of {chosen + around} characters of lines too long to be shown whole"
+    return replace(material, why=why)
 
 
 def _remark(path: str, text: str) -> Remark:

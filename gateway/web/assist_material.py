@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from gateway.domain import patch_paths, source
+from gateway.domain import columns, patch_paths, source
 from gateway.domain.errors import InvalidRequest
 from gateway.domain.material import NO_FILE, Diagnostic, Material, Related, Rule, Turn
 from gateway.domain.source import Position, Selection, SourceFile, Span
@@ -146,4 +146,4 @@ def _span(request: MessageRequest, file: SourceFile) -> Span:
         return file.whole
     start, end = request.selection.start, request.selection.end
     chosen = Selection(Position(start.line, start.character), Position(end.line, end.character))
-    return file.span(chosen, request.position_encoding)
+    return columns.span(file, chosen, request.position_encoding)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from gateway.adapters.grammars import GRAMMARS
 from gateway.adapters.syntax import LONGEST_LINE, MOST_BYTES, TreeSitter
 from gateway.domain import lines
 from gateway.domain.structure import Structure, excerpt
+from gateway.domain.syntax_errors import verdict
 from tests.adapters.sources import SOURCES, Sample
 
 PYTHON = SOURCES["python"].text
@@ -160,3 +162,76 @@ def test_any_text_in_any_language_gives_definitions_inside_it(language: str, tex
     for one in TreeSitter().structure(language, text).definitions:
         assert 0 <= one.first < one.end <= count_
         assert one.first <= one.body[0] <= one.body[1] <= one.end
+
+
+# ── does a change break it? ───────────────────────────────────────────────────────────────────────
+
+BREAKS = {"html": "<"}
+"""What no text of the language has alone; of most a bracket that closes nothing. In Markdown
+there is no such thing: every text is Markdown."""
+
+
+def judged(language: str, before: str, after: str) -> str:
+    return verdict(TreeSitter(), language, before, after)
+
+
+@pytest.mark.parametrize("language", sorted(set(GRAMMARS) - {"markdown"}))
+def test_a_change_is_judged_in_each_language(language: str) -> None:
+    sample, junk = SOURCES[language].text, BREAKS.get(language, ")") + "\n"
+    changed = re.sub(r"\b(?:HIDDEN|A)\b", "Other", sample)
+    assert changed != sample
+    assert judged(language, sample, changed) == "ok"
+    assert judged(language, sample, changed + junk) == "worse"
+    assert judged(language, sample + junk, changed + junk) == "ok", "it was broken before"
+    assert judged(language, sample + junk, changed) == "ok"
+
+
+def test_more_errors_than_before_are_worse_in_python_too() -> None:
+    broken = "def f(:\n    return 1\n\n\nx = 1\n"
+    assert judged("python", broken, broken.replace("x = 1", "x = 2")) == "ok"
+    assert judged("python", broken, broken.replace("x = 1", "x = = )\ny = ) 2")) == "worse"
+
+
+def test_python_is_judged_by_python_where_the_grammar_takes_anything() -> None:
+    before = "def f(x):\n    return x\n"
+    for after in ("def f(x):\nreturn x\n", "print 'x'\n", "def f(x=1, y):\n    pass\n"):
+        assert TreeSitter()._errors("python", after) == 0
+        assert judged("python", before, after) == "worse"
+
+
+def test_a_minified_file_is_judged_as_any_other() -> None:
+    text = "!function(){" + "a(b?c:d);" * LONGEST_LINE + "}();"
+    assert judged("javascript", text, text.replace("a(b?c:d)", "a(b)", 1)) == "ok"
+    assert judged("javascript", text, text.replace("a(b?c:d)", "a(b?c)", 1)) == "worse"
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("elixir", "def f do ) end"),
+        ("markdown-with-typo", "# a"),
+        ("javascript", "x = 1;\n" * (MOST_BYTES // 7 + 1)),
+        ("python", "x = 1\n" * (MOST_BYTES // 6 + 1)),
+    ],
+)
+def test_what_cannot_be_parsed_is_unknown(language: str, text: str) -> None:
+    assert judged(language, text, text + ")") == "unknown"
+
+
+def test_a_grammar_that_is_not_installed_leaves_the_verdict_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(name: str) -> ModuleType:
+        raise ImportError(name)
+
+    monkeypatch.setattr(syntax.importlib, "import_module", missing)
+    assert judged("kotlin", "val x = 1", "val x = )") == "unknown"
+
+
+@pytest.mark.parametrize("language", ["javascript", "python"])
+def test_a_verdict_that_takes_too_long_is_unknown(language: str) -> None:
+    ticks = count()
+    slow = TreeSitter(seconds=5, clock=lambda: float(next(ticks)))
+    text = SOURCES[language].text * 400
+    assert verdict(slow, language, text, text + ")") == "unknown"
+    assert next(ticks) < 100, "stopped, and not only noticed afterwards"

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import source
 from gateway.domain.budget import Budget
-from gateway.domain.candidates import MOST_RULES, MOST_STRINGS, MOST_TURNS, candidates
+from gateway.domain.candidates import (
+    MOST_RULE_BYTES,
+    MOST_RULES,
+    MOST_STRINGS,
+    MOST_TURNS,
+    candidates,
+)
 from gateway.domain.item import CHARS_PER_TOKEN, Item, strings
 from gateway.domain.material import NO_FILE, Diagnostic, Material, Related, Rule, Turn
 from gateway.domain.source import Position, Selection
@@ -186,3 +194,41 @@ def test_an_agents_file_of_another_folder_does_not_hold() -> None:
 def test_without_a_file_there_is_no_selection_and_nothing_around_it() -> None:
     sent = Material(NO_FILE, NO_FILE.whole, "why?", conversation=(Turn("user", "hi"),))
     assert [item.kind for item in candidates(sent, Budget(1000, 100))] == ["instruction", "turn"]
+
+
+def rules_of(*sizes: int) -> Material:
+    """An AGENTS.md for each folder down to the file, root first, in lines of 64 bytes."""
+    row = "값" * 21 + "\n"
+    paths = ["", "src/", "src/deep/", "src/deep/er/"]
+    sent = tuple(
+        Rule(f"{path}AGENTS.md", row * (size // 64))
+        for path, size in zip(paths, sizes, strict=False)
+    )
+    file = source.read("src/deep/er/a.py", "x\n")
+    return Material(file, file.whole, "go", rules=sent)
+
+
+def test_the_chain_of_rules_has_32_kib_and_the_nearest_have_them_first() -> None:
+    sent = rules_of(640, 6400, 30_080, 640)
+    found = {item.path: item for item in of("rule", sent)}
+    assert found["src/deep/er/AGENTS.md"].unseen == found["src/deep/AGENTS.md"].unseen == 0
+    cut = found["src/AGENTS.md"]
+    left = (MOST_RULE_BYTES - 30_080 - 640) // 64
+    assert (cut.text.count("\n"), cut.unseen) == (left, 100 - left)
+    assert cut.bound == "the 32768 bytes of all rules"
+    why = "no line of it fits into the 32768 bytes of all rules, nearer ones first"
+    assert refusals("rule", sent) == {"rule:0:AGENTS.md": why}
+
+
+def test_rules_that_are_refused_anyway_take_nothing_of_the_chain() -> None:
+    near = rules_of(640, 640)
+    other = Rule("other/AGENTS.md", "x\n" * 20_000)
+    sent = replace(near, rules=(*near.rules, other))
+    assert list(refusals("rule", sent)) == ["rule:2:other/AGENTS.md"]
+
+
+def test_rules_that_do_not_even_fit_their_share_say_that() -> None:
+    sent = rules_of(64_000)
+    (item,) = of("rule", sent, Budget(2000, 0))
+    assert 0 < item.text.count("\n") < 512
+    assert (item.bound, item.unseen) == ("", 1000 - item.text.count("\n"))

@@ -370,3 +370,21 @@ def test_the_marker_is_paid_for() -> None:
     cheap = fit(items, counts, Budget(1000, 400), 40)
     dear = fit(items, counts | {MARKER: 100}, Budget(1000, 400), 40)
     assert dear.of("before")[0].lines < cheap.of("before")[0].lines
+
+
+def test_rules_beyond_32_kib_are_reported_and_never_cut_in_silence() -> None:
+    near, far, root = (Rule(f"{path}AGENTS.md", "be kind to all\n" * count)
+                       for path, count in (("src/", 1000), ("src/", 2000), ("", 10)))  # fmt: skip
+    found = fitted(material(rules=(root, far, near)), Budget(1_000_000, 1000))
+    entries = {entry.id: entry for entry in found.report().items if entry.kind == "rule"}
+    seen = (32_768 - 15_000) // 15
+    assert [(entry.state, entry.why) for entry in entries.values()] == [
+        ("included", ""),
+        ("trimmed", f"{seen} of 2000 lines fit into the 32768 bytes of all rules"),
+        ("dropped", "no line of it fits into the 32768 bytes of all rules, nearer ones first"),
+    ]
+    (cut, _) = found.of("rule")
+    assert cut.text.endswith(f"[... {2000 - seen} lines not shown ...]\n")
+    assert cut.tokens >= count(cut.text)
+    tight = fitted(material(rules=(far,)), Budget(6000, 1000))
+    assert tight.of("rule")[0].why.endswith("fit into its share")

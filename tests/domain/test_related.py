@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.domain import related, source
 from gateway.domain.item import Item, Part, strings
 from gateway.domain.material import Material, Related, Survey
-from gateway.domain.related import MOST_RELATED
+from gateway.domain.related import MOST_READ, MOST_RELATED
 from gateway.domain.source import Position, Selection
 from gateway.domain.structure import Definition, Structure
 
@@ -77,6 +77,22 @@ def test_a_declaration_that_the_selection_names_comes_before_others() -> None:
 def test_words_of_a_configuration_are_no_references() -> None:
     sent = Related("z.json", LOAD, "open", language="json")
     assert items(sent, found=(LOADS,))[0].reason == "open"
+
+
+def test_open_files_that_have_the_names_of_the_selection_come_before_others() -> None:
+    calls = py("z.py", "def main():\n    return load_user(1)\n")
+    other = py("a.py", "def main():\n    return drop(1)\n")
+    assert paths(items(other, calls)) == ["z.py", "a.py"]
+    assert paths(items(calls, py("b.py", LOAD), found=(Structure(), LOADS))) == ["b.py", "z.py"]
+    unread = py("z.py", "x\n" * MOST_READ + calls.content)
+    assert paths(items(other, unread)) == ["a.py", "z.py"]
+
+
+def test_only_open_files_are_ranked_by_what_they_have_in_common() -> None:
+    sent = [py(f"{name}.py", "load_user(1)\n" * at, "import") for at, name in enumerate("ab", 1)]
+    assert paths(items(*sent)) == ["a.py", "b.py"]
+    later = py("c.py", "load_user(1)\n" * 9, "edit")
+    assert paths(items(later, py("d.py"), py("e.py", "load_user()\n"))) == ["e.py", "d.py", "c.py"]
 
 
 def test_equals_stand_in_the_order_of_their_paths() -> None:

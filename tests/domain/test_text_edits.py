@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.domain import diff, source
 from gateway.domain.source import Position, PositionEncoding, SourceFile
-from gateway.domain.text_edits import TextEdit, apply, edits
+from gateway.domain.text_edits import TextEdit, apply, column_edit, edits
 
 UNITS: list[PositionEncoding] = ["utf-8", "utf-16", "utf-32"]
 
@@ -86,3 +86,19 @@ def test_bytes_outside_the_edits_stay_and_edits_do_not_touch(old: str, new: str)
         grown += len(edit.new_text.encode()) - (edit.end - edit.start)
         at = edit.end
     assert after[at + grown :] == before[at:]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("a(b,c)", "a(b,d,c)"), ("aaa", "aa"), ("aa", "aaa"), ("값x", "값y"), ("x", ""), ("ab", "ab")],
+)
+def test_an_edit_in_columns_says_no_more_than_what_differs(old: str, new: str) -> None:
+    file = source.read("a.js", f"one\n값;{old};two\n")
+    start = file.content.index(old.encode(), 4)
+    span = source.Span(start, start + len(old.encode()), 1, 2)
+    edit = column_edit(file, span, new)
+    assert apply([edit], file.content, "utf-8") == file.replace(span, new)
+    place = edit.range
+    assert file.offset(place.start) == edit.start
+    assert file.offset(place.end) == edit.end
+    assert not old or not new or len(edit.new_text) < len(new)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.domain import source, window
+from gateway.domain import columns, source, window
 from gateway.domain.item import CHARS_PER_TOKEN, MARKER, Item, Part, strings
 from gateway.domain.material import Material
 from gateway.domain.source import Position, Selection
@@ -163,3 +163,46 @@ def test_the_marker_is_paid_for() -> None:
     assert cheap is not None
     assert dear is not None
     assert dear.lines < cheap.lines
+
+
+def long_line(at: int, to: int, *, rows: str = "above\n", below: str = "below\n") -> Material:
+    """Columns `at:to` of a line of 6000 characters are selected."""
+    line = "".join(f"{number:05};" for number in range(1000))
+    file = source.read("src/a.js", f"{rows}{line}\n{below}")
+    here = rows.count("\n")
+    return Material(file, columns.span(file, Selection(Position(here, at), Position(here, to))), "")
+
+
+def test_beside_a_selection_in_a_long_line_stands_what_is_next_to_it() -> None:
+    sent = long_line(3000, 3012)
+    before, after = windows(sent, NOTHING, AMPLE)
+    assert sent.selected == "00500;00501;"
+    assert (
+        before.text
+        == "above\n[... 2000 characters not shown ...]"
+        + "".join(f"{number:05};" for number in range(500))[-1000:]
+    )
+    assert after.text.startswith("00502;00503;")
+    assert after.text.endswith(";0066[... 1988 characters not shown ...]\nbelow\n")
+    assert (before.range, after.range) == ((0, 2), (1, 3))
+    assert (before.clipped, after.clipped) == (1, 1)
+    part = cut(after, 10_000)
+    assert part
+    assert (part.state, part.why) == (
+        "trimmed",
+        "1 lines are too long to be shown whole",
+    )
+    assert part.tokens >= len(after.text), "the marker is paid for"
+
+
+def test_a_short_rest_of_a_long_line_is_shown_whole() -> None:
+    before, after = windows(long_line(12, 5994, rows=""), NOTHING, AMPLE)
+    assert (before.text, before.clipped) == ("00000;00001;", 0)
+    assert (after.text, after.clipped) == ("00999;\nbelow\n", 0)
+    before, after = windows(long_line(0, 5994, rows="", below=""), NOTHING, AMPLE)
+    assert (before.refused, after.text) == ("nothing is there", "00999;\n")
+
+
+def test_without_room_for_the_columns_the_line_is_one_that_is_not_shown() -> None:
+    before, _ = windows(long_line(3000, 3012), NOTHING, (500, 500))
+    assert before.refused == "no room in its share"

@@ -389,6 +389,24 @@ async def test_control_tokens_that_the_model_copies_are_restored(stream: bool) -
     assert result["text"] == "x = '<|im_start|>'\n"
 
 
+@pytest.mark.parametrize("action", ["explain", "rewrite"])
+async def test_a_streamed_rewrite_shows_the_keys_of_the_file_and_an_explanation_does_not(
+    action: str,
+) -> None:
+    key, mark = "ghp_" + "a1" * 18, "SECRET_REMOVED_0001_"
+    file = source.read("a.py", f"KEY = '{key}'\nx = 1\ny = 2\n")
+    asked = Task(Question(Material(file, file.whole, "use 3"), f"code/{action}"))
+    said = f"KEY = '{mark}'\nx = 3\ny = 2\n"
+    house = House([in_pieces(said[:14], said[14:], stop_reason="</rewritten>")])
+    found = await events(assist(house), a_job(action, asked))
+    assert mark in str(house.wire.sent[0].body)
+    if action == "explain":
+        assert shown(found) == said
+        assert key not in str(found)
+    else:
+        assert shown(found) == found[-1][1]["text"] == said.replace(mark, key)
+
+
 async def test_when_no_replica_answers_it_is_an_error_and_no_result() -> None:
     house = House([failing(500)] * 2)
     with pytest.raises(LLMError) as caught:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from gateway.adapters.syntax import TreeSitter
-from gateway.domain import source
+from gateway.domain import columns, source
 from gateway.domain.material import NO_FILE, Material, Related
 from gateway.domain.screening import DeniedPath, Screen
 from gateway.domain.source import Position, Selection
@@ -147,3 +147,23 @@ def test_a_diff_and_no_file_have_no_structure() -> None:
         syntax = FakeSyntax()
         found = survey(Question(material, "code/chat"), syntax)
         assert (syntax.asked, found.remarks) == ([], ())
+
+
+def test_a_selection_in_a_long_line_does_not_grow_and_leaves_no_secret_half_selected() -> None:
+    key = "ghp_" + "a1" * 18
+    line = "def f(): a();" + "b();" * 900 + f"c('{key}');" + "d();" * 900
+    file = source.read("src/a.py", f"x\n{line}\n")
+    at = line.index(key)
+    chosen = Selection(Position(1, at + 9), Position(1, at + 70))
+    span = columns.span(file, chosen)
+    found = survey(Question(Material(file, span, ""), "code/explain", scope="auto")).question
+    material = found.material
+    assert material.file.text(material.span) == line[at : at + 70]
+    assert material.selected == f"SECRET_REMOVED_0001_{line[at + len(key) : at + 70]}"
+    assert (
+        material.why
+        == f"selected; 70 of {len(line) + 1} characters of lines too long to be shown whole"
+    )
+    head, tail = material.edges
+    assert head == line[:at]
+    assert tail == line[at + 70 :] + "\n"

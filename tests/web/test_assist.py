@@ -395,3 +395,71 @@ def test_an_operator_denies_more_paths_and_allows_others(mock: MockVLLM) -> None
     states = {item["path"]: item["state"] for item in said["context"]["items"] if "path" in item}
     assert states["a.sql"] == states[".env"] == "dropped"
     assert states[".npmrc"] == "included"
+
+
+MINIFIED = (
+    "/*! m */\n" + "".join(f"function f{at}(a){{return a+{at}}}" for at in range(9000)) + "\n"
+)
+PICKED = "function f4000(a){return a+4000}"
+
+
+def in_minified(text: str = PICKED) -> dict[str, Any]:
+    """Columns of the second line of a file of 300 kB are selected."""
+    at = MINIFIED.split("\n")[1].index(text)
+    ends = ({"line": 1, "character": at}, {"line": 1, "character": at + len(text)})
+    return {
+        "file": {"path": "dist/m.min.js", "content": MINIFIED},
+        "selection": {"start": ends[0], "end": ends[1]},
+    }
+
+
+def test_a_selection_in_a_minified_line_is_explained_with_the_columns_around_it(
+    gateway: ServedGateway, mock: MockVLLM
+) -> None:
+    body = in_minified()
+    said = ask(gateway, "explain", body | {"scope": "auto"}).json()
+    assert said["range"] == body["selection"]
+    (sent,) = mock.requests("/v1/chat/completions")
+    prompt = sent.body["messages"][-1]["content"]
+    assert f"<selected>\n{PICKED}</selected>" in prompt
+    assert "function f3999(a){return a+3999}" in prompt
+    assert "function f4001(a){return a+4001}" in prompt
+    assert prompt.count(" characters not shown ...]") == 2
+    items = {item["id"]: item for item in said["context"]["items"]}
+    assert items["selection"]["reason"].startswith(f"selected; {len(PICKED)} of 2")
+    assert (
+        items["before"]["why"] == items["after"]["why"] == "1 lines are too long to be shown whole"
+    )
+    assert said["context"]["used"] <= said["context"]["window"] - said["context"]["reserved_output"]
+
+
+def test_a_rewrite_in_a_minified_line_changes_its_columns_and_no_other_byte(
+    gateway: ServedGateway, mock: MockVLLM, tmp_path: Path
+) -> None:
+    new = "function f4000(a){return a-4000}"
+    mock.script(Behaviour(text=f"{new}\n"))
+    body = in_minified() | {"instruction": "subtract"}
+    said = ask(gateway, "rewrite", body).json()
+    assert (said["status"], said["text"], said["syntax"]) == ("changed", new, "ok")
+    assert said["range"] == body["selection"]
+    (edit,) = said["edits"]
+    assert edit["new_text"] == "-"
+    assert edit["range"]["start"]["character"] - body["selection"]["start"]["character"] == 26
+    file = tmp_path / "dist" / "m.min.js"
+    file.parent.mkdir()
+    file.write_text(MINIFIED)
+    subprocess.run(["git", "apply", "-"], input=said["diff"].encode(), cwd=tmp_path, check=True)
+    assert file.read_text() == MINIFIED.replace(PICKED, new)
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == said["result_sha256"]
+    mock.script(Behaviour(text="function f4000(a){return a-4000\n"))
+    assert ask(gateway, "rewrite", body).json()["syntax"] == "worse"
+
+
+def test_a_whole_minified_line_does_not_fit_and_the_client_is_told_to_select_less(
+    gateway: ServedGateway,
+) -> None:
+    body = in_minified() | {"selection": {"start": {"line": 1, "character": 0},
+                                          "end": {"line": 2, "character": 0}}}  # fmt: skip
+    answer = ask(gateway, "explain", body)
+    assert answer.status_code == 413
+    assert "Select less" in answer.json()["error"]["message"]
