@@ -73,6 +73,17 @@ def test_no_color_is_heeded(on: type[Terminal], monkeypatch: pytest.MonkeyPatch)
     assert not wants_color(on(tty=True), allowed=True)
 
 
+def test_streamed_text_cannot_steer_a_terminal(
+    on: type[Terminal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = on(tty=True)
+    monkeypatch.setattr("sys.stdout", terminal)
+    screen = Screen()
+    screen.text("a\x1b[2J")
+    screen.line("b\x07")
+    assert terminal.raw == b"a^[[2Jb^G\n"
+
+
 def test_text_is_ended_once(on: type[Terminal], monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = on(tty=False)
     monkeypatch.setattr("sys.stdout", terminal)

@@ -53,6 +53,14 @@ def test_the_diff_of_a_gateway_makes_the_new_file(old: str, new: str) -> None:
     assert rewriting(before, after, Sent("a.py"), diff=said).apply(before) == after
 
 
+def test_all_edits_are_in_positions_of_the_old_file() -> None:
+    first = Edit(Range(Position(0, 0), Position(1, 0)), "A\nA\n")
+    last = Edit(Range(Position(2, 0), Position(3, 0)), "C\n")
+    for edits in ((first, last), (last, first)):
+        one = rewriting(b"a\nb\nc\n", b"A\nA\nb\nC\n", Sent(), edits=edits)
+        assert one.apply(b"a\nb\nc\n") == b"A\nA\nb\nC\n"
+
+
 def test_without_either_the_text_takes_the_place_of_its_range() -> None:
     place = Range(Position(1, 0), Position(2, 0))
     one = rewriting(b"a\nb\nc\n", b"a\nB\nc\n", Sent(), text="B\n", range=place)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from gateway.client import AssistClient, File, InvalidAnswer, StreamTruncated
+from gateway.client import (
+    AssistClient,
+    AsyncAssistClient,
+    File,
+    InvalidAnswer,
+    StreamTruncated,
+)
 from tests.client.contract_server import ContractServer, event
 
 FILE = File("a.py", "x = 1\n")
@@ -55,3 +63,19 @@ def test_an_answer_that_is_no_stream_is_refused(contract: ContractServer) -> Non
     contract.says(RESULT)
     with pytest.raises(InvalidAnswer, match="application/json, no stream"):
         asked(contract)
+
+
+def test_a_stream_that_nobody_reads_is_closed_too(contract: ContractServer) -> None:
+    contract.streams(("delta", {"text": "a"}), end="wait")
+    with AssistClient(contract.url) as client:
+        with client.explain_stream(FILE):
+            pass
+        assert contract.left.wait(20)
+
+
+async def test_nor_is_one_left_open_that_nobody_awaits(contract: ContractServer) -> None:
+    contract.streams(("delta", {"text": "a"}), end="wait")
+    async with AsyncAssistClient(contract.url) as client:
+        async with client.explain_stream(FILE):
+            pass
+        assert await asyncio.to_thread(contract.left.wait, 20)
