@@ -155,10 +155,10 @@ class _Reader(asyncio.Protocol):
             self.over.set_result(None)
 
 
-def _request(number: int) -> bytes:
+def _request(number: int, model: str) -> bytes:
     body = json.dumps(
         {
-            "model": MODEL,
+            "model": model,
             "messages": [{"role": "user", "content": question(number)}],
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -173,13 +173,15 @@ def _request(number: int) -> bytes:
     return head.encode() + body
 
 
-async def ask(url: str, number: int, leave_after: float | None = None) -> Answer:
+async def ask(
+    url: str, number: int, leave_after: float | None = None, model: str = MODEL
+) -> Answer:
     """One stream, to its end; or torn away after so many seconds."""
     where = urlsplit(url)
     answer = Answer(number, time.monotonic())
     loop = asyncio.get_running_loop()
     _, reader = await loop.create_connection(
-        lambda: _Reader(answer, _request(number)), where.hostname, where.port
+        lambda: _Reader(answer, _request(number, model)), where.hostname, where.port
     )
     try:
         async with asyncio.timeout(PATIENCE_S if leave_after is None else leave_after):
@@ -195,8 +197,11 @@ class Crowd:
     """`clients` that ask one question after the other, each with a stream open all of the time; a
     `leaving` share of the streams is torn away before the middle."""
 
-    def __init__(self, url: str, clients: int, leaving: float, pace: float) -> None:
+    def __init__(
+        self, url: str, clients: int, leaving: float, pace: float, model: str = MODEL
+    ) -> None:
         self._url = url
+        self._model = model
         self._clients = clients
         self._leaving = leaving
         # The shortest answer's first half takes so long, at `pace` seconds a token.
@@ -220,6 +225,5 @@ class Crowd:
             number = self._asked = self._asked + 1
             chance = random.Random(-number)
             leaves = chance.random() < self._leaving
-            answers.append(
-                await ask(self._url, number, chance.random() * self._half if leaves else None)
-            )
+            after = chance.random() * self._half if leaves else None
+            answers.append(await ask(self._url, number, after, self._model))

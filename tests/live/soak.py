@@ -16,17 +16,21 @@ from tests.live.dying import Death, die_in_turn, left, mock_replicas, running
 from tests.live.footprint import Footprint, Gauges, replicas_of
 from tests.served_command import ServedCommand, served_command, until
 
+OTHER = "other"
 # Upstream connections are kept for 4 s.
 _IDLE_WITHIN_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How much of what. All in seconds but for the numbers of `clients` and `replicas` and the
-    share that is `leaving`. An answer takes 26 `pace` at most, which is less than three `every`:
-    so no stream loses more replicas than it may be handed over."""
+    """How much of what. All in seconds but for the numbers of `clients`, `bystanders` and
+    `replicas` and the share that is `leaving`. Bystanders ask another model, whose one replica
+    never dies: they share the gateway with the others, and nothing else. An answer takes 26 `pace`
+    at most, which is less than three `every`: so no stream loses more replicas than it may be
+    handed over."""
 
     clients: int = 500
+    bystanders: int = 0
     replicas: int = 3
     pace: float = 0.3
     leaving: float = 0.1
@@ -46,6 +50,7 @@ class Phase:
     before: Footprint
     after: Footprint
     clients_left: int = 0
+    bystanding: list[Answer] = field(default_factory=list)
 
     @property
     def stayed(self) -> list[Answer]:
@@ -84,10 +89,13 @@ class Soak:
     mocks: Sequence[MockVLLM]
     load: Load
     crowd: Crowd = field(init=False)
+    others: Crowd = field(init=False)
 
     def __post_init__(self) -> None:
         load = self.load
-        self.crowd = Crowd(self.gateway.url, load.clients, load.leaving, load.pace)
+        url = self.gateway.url
+        self.crowd = Crowd(url, load.clients, load.leaving, load.pace)
+        self.others = Crowd(url, load.bystanders, 0.0, load.pace, OTHER)
 
     async def phase(
         self, seconds: float, *, deadly: bool, beside: Sequence[MockVLLM] = ()
@@ -99,6 +107,7 @@ class Soak:
         deaths = list[Death]()
         async with asyncio.TaskGroup() as tasks:
             crowd = tasks.create_task(self.crowd.stream(seconds))
+            others = tasks.create_task(self.others.stream(seconds))
             if beside:
                 tasks.create_task(die_in_turn(beside, seconds, load.every, load.gone))
             if deadly:
@@ -106,7 +115,8 @@ class Soak:
                 deaths = await tasks.create_task(dying)
         took = time.monotonic() - began
         after = await asyncio.to_thread(self.idle)
-        return Phase(crowd.result(), deaths, took, before, after, left(self.mocks))
+        seen = crowd.result(), deaths, took, before, after
+        return Phase(*seen, left(self.mocks), others.result())
 
     def idle(self) -> Footprint:
         """The gateway once nothing is left of the crowd; AssertionError when something stays."""
@@ -115,7 +125,7 @@ class Soak:
         assert not any(one["in_flight"] for one in replicas_of(self.gateway))
         pid = self.gateway.process.pid
         # Those of probes, and our own to /metrics, may be open.
-        most = len(self.mocks) + 1
+        most = len(self.mocks) + bool(self.load.bystanders) + 1
         until(lambda: len(_connections(pid)) <= most, _IDLE_WITHIN_S, "closed, all connections")
         return Footprint.of(pid)
 
@@ -135,7 +145,10 @@ def _connections(pid: int) -> list[str]:
 @contextmanager
 def soaking(folder: Path, load: Load) -> Iterator[Soak]:
     """A gateway in `folder`, which exists and is empty, and its replicas r0, r1 …"""
-    with mock_replicas(load.replicas, MODEL, load.pace) as mocks:
+    with (
+        mock_replicas(load.replicas, MODEL, load.pace) as mocks,
+        mock_replicas(1 if load.bystanders else 0, OTHER, load.pace) as others,
+    ):
         models = [
             {
                 "model_name": MODEL,
@@ -144,11 +157,18 @@ def soaking(folder: Path, load: Load) -> Iterator[Soak]:
             }
             for number, mock in enumerate(mocks)
         ]
+        models += [
+            {
+                "model_name": OTHER,
+                "litellm_params": {"model": f"hosted_vllm/{OTHER}", "api_base": mock.base_url},
+            }
+            for mock in others
+        ]
         # JSON is YAML.
         (folder / "litellm_config.yaml").write_text(json.dumps({"model_list": models}))
         settings = {
             # As many as there are clients: nobody waits for a slot, whoever is dead.
-            "GATEWAY_QUEUE__SLOTS_PER_REPLICA": str(load.clients),
+            "GATEWAY_QUEUE__SLOTS_PER_REPLICA": str(load.clients + load.bystanders),
             # Memory that is meant to grow would hide memory that is not.
             "GATEWAY_RECORDS__KEEP": "1000",
         }
