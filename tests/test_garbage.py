@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from gateway.domain.call import Call
+from gateway.settings import Settings
 from gateway.testing.mock_vllm import Behaviour
 from gateway.testing.plugin import MockFleet
 from gateway.testing.served import ServedGateway, fleet_on
@@ -20,6 +21,7 @@ CALLS = 5
 SLOW = Behaviour(deltas=("word ",) * 40, delay_between=0.05)
 CUT = Behaviour(deltas=("one ", "two ", "three ", "four"), close_after=3)
 FILE = {"path": "a.py", "content": "def a():\n    return 1\n"}
+QUICK = Settings(retries={"backoff_s": (0.01,), "floor": 100})  # type: ignore[arg-type]
 CHAT, EXPLAIN = "/v1/chat/completions", "/api/ai/explain"
 STREAM = request(CHAT, chat(), connection="close")
 
@@ -74,7 +76,7 @@ async def test_no_call_is_left_to_the_garbage_collector(
     outcome: bytes,
 ) -> None:
     mocks = [mock_vllm_factory(model="m"), mock_vllm_factory(model="m")]
-    with ServedGateway(fleet_on([mock.base_url for mock in mocks])) as gateway:
+    with ServedGateway(fleet_on([mock.base_url for mock in mocks]), QUICK) as gateway:
 
         def ask() -> None:
             for mock in mocks:

@@ -131,7 +131,7 @@ class Assist:
 
     def _prepare(self, job: Job) -> Callable[[Call], Awaitable[None]]:
         async def prepare(call: Call) -> None:
-            job.task = await asyncio.to_thread(job.read)
+            job.action, job.task = await asyncio.to_thread(job.read)
             call.rehearsal = job.rehearsed = job.rehearsed or job.task.dry_run
             job.task = task = self._with_prompt(job, call)
             call.model = model = self._model(task)

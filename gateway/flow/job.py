@@ -16,10 +16,11 @@ __all__ = ["Action", "Job"]
 @dataclass(slots=True)
 class Job:
     """One request on its way: `task` and `context` are there once the caller is known, and only
-    then is `action` the one that the body means. A `rehearsed` job asks no model."""
+    then is `action` the one that the body means, as `read` says. It must not know the job: the two
+    would keep each other. A `rehearsed` job asks no model."""
 
     action: Action
-    read: Callable[[], Task]
+    read: Callable[[], tuple[Action, Task]]
     call: Call
     task: Task = field(init=False)
     context: Context = field(init=False)

@@ -107,26 +107,24 @@ def _ticket(
 def _job(request: Request, body: Body, action: Action, allowed: float) -> Job:
     call = call_of(request, CHAT, allowed)
 
-    def read() -> Task:
-        asked, job.action = read_request(body(), action)
+    def read() -> tuple[Action, Task]:
+        asked, meant = read_request(body(), action)
         _hurry(request, call, asked, allowed)
-        return task_of(asked, job.action)
+        return meant, task_of(asked, meant)
 
-    job = Job(action, read, call)
-    return job
+    return Job(action, read, call)
 
 
 def _rehearsal(request: Request, body: Body, allowed: float) -> Job:
     """A job whose body says which action it is about."""
     call = call_of(request, CHAT, allowed)
 
-    def read() -> Task:
-        asked, job.action = read_preview(body())
+    def read() -> tuple[Action, Task]:
+        asked, meant = read_preview(body())
         _hurry(request, call, asked, allowed)
-        return task_of(asked, job.action)
+        return meant, task_of(asked, meant)
 
-    job = Job(ACTIONS[0], read, call, rehearsed=True)
-    return job
+    return Job(ACTIONS[0], read, call, rehearsed=True)
 
 
 def _hurry(request: Request, call: Call, asked: Asked, allowed: float) -> None:

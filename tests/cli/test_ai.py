@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,8 @@ def test_ctrl_c_ends_with_130_and_stops_the_model(
         env={**os.environ, "PYTHONPATH": str(ROOT), "GATEWAY_URL": url},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # A shell starts what runs in its background deaf to Ctrl-C, and that is inherited.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout is not None
     assert process.stderr is not None

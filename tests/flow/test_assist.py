@@ -14,7 +14,7 @@ import pytest
 
 from gateway.adapters.prompts import PromptFiles, load
 from gateway.domain import source
-from gateway.domain.actions import BY_NAME
+from gateway.domain.actions import BY_NAME, Action
 from gateway.domain.budget import ContextTooLarge, explain_reserve, rewrite_reserve
 from gateway.domain.call import Call, Caller, OutcomeKind
 from gateway.domain.control_tokens import neutralise
@@ -69,7 +69,11 @@ def a_job(action: str = "rewrite", asked: Task | Callable[[], Task] | None = Non
     """As a door makes one: nothing is read yet."""
     asked = asked or task(action)
     call = Call("req-1", CHAT, "", {}, received=0.0, deadline=60.0, route=f"/api/ai/{action}")
-    return Job(BY_NAME[action], asked if callable(asked) else lambda: asked, call)
+
+    def read() -> tuple[Action, Task]:
+        return BY_NAME[action], asked() if callable(asked) else asked
+
+    return Job(BY_NAME[action], read, call)
 
 
 def assist(

@@ -462,4 +462,4 @@ def test_a_whole_minified_line_does_not_fit_and_the_client_is_told_to_select_les
                                           "end": {"line": 2, "character": 0}}}  # fmt: skip
     answer = ask(gateway, "explain", body)
     assert answer.status_code == 413
-    assert "Select less" in answer.json()["error"]["message"]
+    assert "fewer selected lines" in answer.json()["error"]["message"]
