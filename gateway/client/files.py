@@ -114,9 +114,12 @@ class Rule:
 
 
 def named(path: Path, root: Path | None = None) -> str:
-    """What `path` is called in the project, with slashes; its last part where it is outside."""
+    """What `path` is called in the project, with slashes; its last part where it is outside. In a
+    `root` that is given folders go by their real names: git applies nothing beyond a link."""
     absolute = Path(os.path.abspath(path))
     base = Path(os.path.abspath(root or Path.cwd()))
+    if root is not None:
+        absolute, base = absolute.parent.resolve() / absolute.name, base.resolve()
     if absolute.is_relative_to(base):
         return absolute.relative_to(base).as_posix()
     return absolute.name
