@@ -110,7 +110,7 @@ docs: install ## Write the generated reference pages anew
 	@mkdir -p docs/reference
 	$(RUN) -m gateway.domain.metrics > $(VENV)/page
 	@mv $(VENV)/page docs/reference/metrics.md
-	$(RUN) -m gateway.domain.actions > $(VENV)/page
+	$(RUN) -m gateway.web.assist_page > $(VENV)/page
 	@mv $(VENV)/page docs/reference/actions.md
 	$(RUN) -m gateway.domain.parameters > $(VENV)/page
 	@mv $(VENV)/page docs/reference/parameters.md

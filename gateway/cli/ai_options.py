@@ -24,7 +24,12 @@ _SHARED = (
     click.option("--prompt", metavar="NAME", help="Another prompt than the action's own."),
     click.option("--language", metavar="CODE", help="Of the answer: ko."),
     click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Of the answer."),
-    click.option("--timeout", type=float, metavar="SECONDS", help="For the whole answer."),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="For the whole answer.",
+    ),
     click.option("--json", "as_json", is_flag=True, help="The whole answer as JSON."),
     click.option("--no-color", is_flag=True, help="Also NO_COLOR; colours need a terminal."),
 )

@@ -14,8 +14,9 @@ from gateway.cli.ai_options import NOT_CERTAIN
 from gateway.cli.ai_target import Target, rules_of
 from gateway.cli.ai_terminal import Progress, Screen, harmless
 from gateway.client.assist import AssistClient
+from gateway.client.errors import UnusableFile
 from gateway.client.events import DeltaEvent, RepairEvent
-from gateway.client.files import File
+from gateway.client.files import MOST_BYTES, File
 from gateway.client.questions import More, Question
 from gateway.client.results import Answer
 
@@ -96,10 +97,15 @@ def session(options: Mapping[str, Any]) -> Iterator[Session]:
 
 
 def read_input(source: str) -> str:
-    """The text of a file, of standard input for `-`."""
+    """The text of a file, of standard input for `-`. UnusableFile when it has no end."""
     if source == "-":
-        return sys.stdin.buffer.read().decode("utf-8", "replace")
-    return Path(source).read_bytes().decode("utf-8", "replace")
+        raw = sys.stdin.buffer.read(MOST_BYTES + 1)
+    else:
+        with Path(source).open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+    if len(raw) > MOST_BYTES:
+        raise UnusableFile(f"{source} has more than {MOST_BYTES >> 20} MiB; no gateway takes that")
+    return raw.decode("utf-8", "replace")
 
 
 def uncertain(why: str, text: str = "") -> NoReturn:

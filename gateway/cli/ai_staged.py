@@ -38,7 +38,9 @@ def _piped() -> bool:
 
 
 def _staged() -> str:
-    command = ["git", "diff", "--cached", "--no-color", "--no-ext-diff"]
+    # As git writes it for `git apply`, whatever the user's own settings make of a diff.
+    plain = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-relative")
+    command = ["git", "diff", "--cached", *plain, "--src-prefix=a/", "--dst-prefix=b/"]
     try:
         ran = subprocess.run(command, capture_output=True, check=False)
     except FileNotFoundError:

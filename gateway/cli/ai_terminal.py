@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -43,6 +44,9 @@ class Screen:
 
     def __init__(self, *, color: bool = True) -> None:
         self._terminal = sys.stdout.isatty()
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A model may say what the encoding of this terminal or pipe lacks.
+            sys.stdout.reconfigure(errors="replace")
         self.color = wants_color(sys.stdout, allowed=color)
         self._last = "\n"
 

@@ -57,8 +57,13 @@ def create(place: Path, content: bytes) -> None:
     """Write a new file, with its folders. NotWritten when something is there already."""
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with place.open("xb") as file:
-            file.write(content)
+        file = place.open("xb")
     except FileExistsError:
         raise NotWritten(f"{place} is there already; name another file with --output") from None
+    try:
+        with file:
+            file.write(content)
+    except BaseException:
+        place.unlink()
+        raise
     click.echo(f"gateway: wrote {place}", err=True)

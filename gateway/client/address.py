@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -30,10 +30,12 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 600.0
 """The gateway's own limits are far below; this one is for a gateway that has died."""
+LONGEST_SECONDS = 86_400.0
 GRACE_SECONDS = 5.0
 """So much longer than the gateway itself we wait: it can say better what was too slow."""
 
 R = TypeVar("R", bound=Answer)
+C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,12 @@ class Address:
             parsed = httpx.URL(url)
         except httpx.InvalidURL:
             parsed = httpx.URL("")
+        if parsed.userinfo or parsed.query or parsed.fragment:
+            # The URL is shown in errors, and a name in it would take the place of the key.
+            raise AssistError(
+                "the gateway's URL holds more than an address: leave out name, password and query, "
+                f"write one like {DEFAULT_URL}, and put the key into GATEWAY_API_KEY"
+            )
         if parsed.scheme not in ("http", "https") or not parsed.host:
             raise AssistError(f"{url!r} is no URL of a gateway; write one like {DEFAULT_URL}")
         key = (api_key or os.environ.get("GATEWAY_API_KEY") or "").strip() or None
@@ -77,15 +85,32 @@ class Address:
             found["verify"] = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         return found
 
+    def opened(self, client: Callable[..., C]) -> C:
+        """An httpx client. AssistError when the environment names a proxy or certificates that
+        cannot be used."""
+        try:
+            return client(**self.options())
+        except (httpx.InvalidURL, ImportError, OSError, ValueError) as error:
+            raise AssistError(
+                f"the environment names a proxy or certificates that are of no use: {error}; "
+                "look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
+            ) from error
+
     def request(self, question: Question[R], *, stream: bool) -> dict[str, Any]:
-        """For `build_request` of an httpx client. UnusableFile for text that is not Unicode."""
+        """For `build_request` of an httpx client. UnusableFile for text that is not Unicode;
+        AssistError for a timeout or an idempotency key that no header can carry."""
         headers = {"content-type": "application/json", "user-agent": "gateway-client"}
         if self.key:
             headers["authorization"] = f"Bearer {self.key}"
-        if question.idempotency_key is not None:
-            headers["idempotency-key"] = question.idempotency_key
+        again = question.idempotency_key
+        if again is not None:
+            if not (again.isascii() and again.isprintable()):
+                raise AssistError("idempotency_key: use printable ASCII, a new UUID say")
+            headers["idempotency-key"] = again
         seconds = question.timeout if question.timeout is not None else self.timeout
         if seconds is not None:
+            if not 0 < seconds <= LONGEST_SECONDS:
+                raise AssistError(f"timeout: give seconds above 0, for example 30, not {seconds}")
             headers["x-request-timeout"] = f"{seconds:g}"
         wait = SILENCE_SECONDS if seconds is None else seconds + GRACE_SECONDS
         try:

@@ -58,7 +58,7 @@ class AssistClient:
         timeout: float | None = None,
     ) -> None:
         self._address = Address.of(base_url, api_key, timeout)
-        self._http = httpx.Client(**self._address.options())
+        self._http = self._address.opened(httpx.Client)
 
     @property
     def base_url(self) -> str:

@@ -53,7 +53,7 @@ class AsyncAssistClient:
         timeout: float | None = None,
     ) -> None:
         self._address = Address.of(base_url, api_key, timeout)
-        self._http = httpx.AsyncClient(**self._address.options())
+        self._http = self._address.opened(httpx.AsyncClient)
 
     @property
     def base_url(self) -> str:

@@ -11,6 +11,9 @@ from pathlib import Path
 from gateway.client.errors import UnusableFile
 from gateway.client.places import Position, Range
 
+MOST_BYTES = 64 << 20
+"""Twice what a gateway takes unless its operator says otherwise; a device has no end."""
+
 
 @dataclass(frozen=True, slots=True)
 class File:
@@ -46,7 +49,12 @@ class File:
         """
         place = Path(path)
         name = named(place, root)
-        raw = place.read_bytes()
+        with place.open("rb") as opened:
+            raw = opened.read(MOST_BYTES + 1)
+        if len(raw) > MOST_BYTES:
+            raise UnusableFile(
+                f"{place} has more than {MOST_BYTES >> 20} MiB; no gateway takes that"
+            )
         encoding = "utf-8" if encoding.lower() == "utf-8-sig" else encoding  # its BOM is kept
         if b"\0" in raw and encoding == "utf-8":
             raise UnusableFile(f"{place} is no text: it holds NUL bytes; only text can be sent")
@@ -106,9 +114,12 @@ class Rule:
 
 
 def named(path: Path, root: Path | None = None) -> str:
-    """What `path` is called in the project, with slashes; its last part where it is outside."""
+    """What `path` is called in the project, with slashes; its last part where it is outside. In a
+    `root` that is given folders go by their real names: git applies nothing beyond a link."""
     absolute = Path(os.path.abspath(path))
     base = Path(os.path.abspath(root or Path.cwd()))
+    if root is not None:
+        absolute, base = absolute.parent.resolve() / absolute.name, base.resolve()
     if absolute.is_relative_to(base):
         return absolute.relative_to(base).as_posix()
     return absolute.name

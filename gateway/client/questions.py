@@ -175,6 +175,7 @@ def preview(question: Question[Any]) -> Question[Preview]:
 def _ask(
     action: str, kind: type[R], file: Code | None, instruction: str, asking: More
 ) -> Question[R]:
+    _check(file, asking)
     units = asking.get("position_encoding", "utf-32")
     body: dict[str, Any] = {}
     sent = Sent(position_encoding=units)
@@ -193,9 +194,27 @@ def _ask(
             body["selection"] = selection.as_json()
     if instruction:
         body["instruction"] = instruction
-    body |= _context(asking) | _choices(asking) | dict(asking.get("fields", {}))
+    body |= _context(asking) | _choices(asking)
+    for name, value in asking.get("fields", {}).items():
+        body[name] = _joined(body.get(name), value)
     key = asking.get("idempotency_key")
     return Question(action, kind, body, sent, asking.get("timeout"), key)
+
+
+def _check(file: Code | None, asking: Asking) -> None:
+    """TypeError for a name that nothing has, which would have no effect; ValueError for lines of
+    no file."""
+    for name in sorted(asking.keys() - More.__optional_keys__):
+        known = ", ".join(sorted(More.__optional_keys__))
+        raise TypeError(f"{name!r} is no argument of a question; there are: {known}")
+    if file is None and ("lines" in asking or "selection" in asking):
+        raise ValueError("lines and selection go with a file: give one")
+
+
+def _joined(group: Any, value: Any) -> Any:
+    """A further field; one that is a group, `options` say, adds to what it already holds."""
+    both = isinstance(group, dict) and isinstance(value, Mapping)
+    return {**group, **value} if both else value
 
 
 def _opened(file: Code) -> File:

@@ -44,6 +44,7 @@ class PromptUsed:
     version: str = ""
     sha: str = ""
     variant: str | None = None
+    locale: str | None = None
     extra: Mapping[str, Any] = field(default_factory=_nothing)
 
 
@@ -198,6 +199,7 @@ class WrittenTests(Answer):
     range: Range | None = None
     notes: str | None = None
     repaired: bool = False
+    syntax: str = "unknown"
 
     def content(self) -> bytes:
         """The bytes of the new file. NothingToApply when there is none for certain."""

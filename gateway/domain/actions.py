@@ -192,9 +192,3 @@ def own_options() -> Mapping[str, tuple[str, ...]]:
         name: tuple(action.name for action in ACTIONS if name in action.options)
         for name in sorted(names)
     }
-
-
-if __name__ == "__main__":
-    from gateway.domain.actions_page import reference
-
-    print(reference(), end="")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.cli.ai_session import read_input, session, uncertain
-from gateway.client import questions
+from gateway.client import UnusableFile, questions
 from tests.client.contract_server import ContractServer, contract_server
 
 OPTIONS: dict[str, Any] = dict.fromkeys(
@@ -68,3 +68,8 @@ def test_what_is_not_certain_goes_to_stderr(capsys: pytest.CaptureFixture[str]) 
         uncertain("why", "text\x07\n")
     assert caught.value.code == 1
     assert capsys.readouterr().err == "text^G\ngateway: why\n"
+
+
+def test_input_without_end_is_refused() -> None:
+    with pytest.raises(UnusableFile, match="more than 64 MiB"):
+        read_input("/dev/zero")

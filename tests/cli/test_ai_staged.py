@@ -63,3 +63,15 @@ def test_outside_of_git_what_git_says_is_told(
     monkeypatch.setenv("PATH", "")
     with pytest.raises(click.UsageError, match="pipe a diff in"):
         change_to_describe("")
+
+
+def test_the_settings_of_a_user_do_not_change_the_form_of_a_diff(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("diff.noprefix", "true"), ("diff.relative", "true")):
+        subprocess.run(["git", "config", name, value], check=True)
+    (checkout / "sub").mkdir()
+    (checkout / "a.txt").write_text("new\n")
+    subprocess.run(["git", "add", "a.txt"], check=True)
+    monkeypatch.chdir(checkout / "sub")
+    assert "diff --git a/a.txt b/a.txt\n" in change_to_describe("")

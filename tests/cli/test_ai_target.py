@@ -139,3 +139,15 @@ def test_json_of_a_language_server_is_taken(project: Path) -> None:
     for bad in ("[1]", "[{", '[{"message": "x"}]'):
         with pytest.raises(click.UsageError, match="no JSON list"):
             diagnostics_of(bad, target)
+
+
+def test_a_file_behind_a_linked_folder_has_its_name_in_its_own_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other" / ".git").mkdir(parents=True)
+    (tmp_path / "other" / "real").mkdir()
+    (tmp_path / "other" / "real" / "a.py").write_text("x = 1\n")
+    (tmp_path / "link").symlink_to(tmp_path / "other" / "real")
+    monkeypatch.chdir(tmp_path)
+    found = target_of("link/a.py", "utf-8")
+    assert (found.root, found.file.path) == (tmp_path / "other", "real/a.py")

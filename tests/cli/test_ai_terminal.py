@@ -119,3 +119,12 @@ def test_progress_is_for_terminals_and_goes_away(on: type[Terminal]) -> None:
     with Progress(silent) as progress:
         assert not progress.shown
     assert silent.raw == b""
+
+
+def test_what_the_encoding_of_the_output_lacks_does_not_end_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, "euc-kr", write_through=True))
+    Screen().text("한 \U0001f642 é")
+    assert raw.getvalue().decode("euc-kr") == "한 ? ?"

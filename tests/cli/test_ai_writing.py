@@ -85,3 +85,9 @@ def test_a_new_file_never_takes_the_place_of_another(tmp_path: Path) -> None:
     with pytest.raises(NotWritten, match="is there already"):
         create(tmp_path / "a" / "b.py", b"newer")
     assert (tmp_path / "a" / "b.py").read_bytes() == b"new"
+
+
+def test_a_new_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        create(tmp_path / "a.py", None)  # type: ignore[arg-type]
+    assert not (tmp_path / "a.py").exists()

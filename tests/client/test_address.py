@@ -122,3 +122,33 @@ def test_an_error_page_of_a_proxy_is_told_as_one() -> None:
 
 def test_an_answer_of_200_is_read() -> None:
     assert answer_of(ASK, response(200, b'{"id": "1", "explanation": "e"}')).explanation == "e"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://ann:hunter2@h", "http://h?key=hunter2", "http://h/#hunter2", "//ann:hunter2@h"]
+)
+def test_a_url_that_holds_more_than_an_address_is_refused_without_being_shown(url: str) -> None:
+    with pytest.raises(AssistError, match="GATEWAY_API_KEY") as caught:
+        Address.of(url, None, None)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("proxy", ["nonsense:port", "ftp://127.0.0.1:1"])
+def test_a_proxy_of_no_use_is_said_to_be(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(AssistError, match="ALL_PROXY"):
+        Address.of("http://gw.example.com", None, None).opened(httpx.Client)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+def test_a_timeout_is_a_number_of_seconds(seconds: float) -> None:
+    ask = questions.chat("hi", timeout=seconds)
+    with pytest.raises(AssistError, match="above 0"):
+        Address.of(None, None, None).request(ask, stream=False)
+
+
+@pytest.mark.parametrize("key", ["é", "a\nb"])
+def test_an_idempotency_key_that_no_header_can_carry_is_refused(key: str) -> None:
+    ask = questions.chat("hi", idempotency_key=key)
+    with pytest.raises(AssistError, match="idempotency_key"):
+        Address.of(None, None, None).request(ask, stream=False)

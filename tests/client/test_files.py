@@ -91,3 +91,8 @@ def test_a_file_elsewhere_goes_by_its_name_alone(
     assert named(Path("sub/../a.py")) == "a.py"
     assert named(Path("../private/a.py")) == "a.py"
     assert named(Path("a/b.py")) == "a/b.py"
+
+
+def test_a_file_without_end_is_refused_before_memory_ends() -> None:
+    with pytest.raises(UnusableFile, match="more than 64 MiB"):
+        File.read("/dev/zero")

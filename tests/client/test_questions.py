@@ -89,6 +89,21 @@ def test_places_are_given_in_one_way() -> None:
         questions.explain(FILE, lines=(1, 1), position_encoding="utf-8")
     with pytest.raises(UnusableFile, match="2 lines"):
         questions.explain(FILE, lines=(1, 3))
+    with pytest.raises(ValueError, match="go with a file"):
+        questions.chat("hi", lines=(1, 1))
+
+
+def test_an_argument_that_does_not_exist_is_not_without_effect_in_silence() -> None:
+    wrong: dict[str, Any] = {"max_tokens": 3}
+    with pytest.raises(TypeError, match=r"'max_tokens' is no argument.*max_output_tokens"):
+        questions.explain(FILE, **wrong)
+
+
+def test_further_fields_add_to_a_group_and_leave_the_rest_of_it() -> None:
+    fields = {"options": {"brand_new": 1}, "newer": True}
+    body = questions.chat("hi", max_output_tokens=3, fields=fields).body
+    assert body["options"] == {"max_output_tokens": 3, "brand_new": 1}
+    assert body["newer"] is True
 
 
 def test_a_key_or_a_body_is_not_in_a_repr() -> None:

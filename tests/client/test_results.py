@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import fields
 
 import pytest
 
-from gateway.client import Explanation, NothingToApply, Rewriting, StaleFile, WrittenTests
+from gateway.client import (
+    Answer,
+    ChatMessage,
+    CommitMessage,
+    Explanation,
+    NothingToApply,
+    PromptUsed,
+    Review,
+    Rewriting,
+    StaleFile,
+    WrittenTests,
+)
+from gateway.domain.actions import Form
+from gateway.domain.result_fields import EVERY, OWN, PARTS
 
 OLD = b"a\nb\n"
 
@@ -54,3 +68,19 @@ def test_new_tests_are_given_only_whole() -> None:
 def test_an_answer_at_its_limit_says_so() -> None:
     assert Explanation(id="1", explanation="x", finish_reason="length").truncated
     assert not Explanation(id="1", explanation="x", finish_reason="stop").truncated
+
+
+@pytest.mark.parametrize(
+    ("form", "kind"),
+    [
+        ("explanation", Explanation),
+        ("rewriting", Rewriting),
+        ("review", Review),
+        ("file", WrittenTests),
+        ("commit_message", CommitMessage),
+        ("message", ChatMessage),
+    ],
+)
+def test_each_field_that_a_gateway_says_has_its_place(form: Form, kind: type[Answer]) -> None:
+    assert {*EVERY, *OWN[form]} <= {field.name for field in fields(kind)}
+    assert {*PARTS["prompt"]} <= {field.name for field in fields(PromptUsed)}

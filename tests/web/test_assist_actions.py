@@ -14,10 +14,12 @@ import httpx
 import pytest
 
 from gateway.domain.actions import ACTIONS, BY_NAME, COMMON
+from gateway.domain.result_fields import EVERY, OWN
 from gateway.settings import Settings
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
 from gateway.testing.served import ServedGateway, fleet_on
 from tests.web.test_assist import ask, events
+from tests.web.told import assert_told
 
 SOURCE = "import os\n\n\ndef mean(xs):\n    return sum(xs) / len(xs)\n\n\nprint(os.name)\n"
 SELECTION = {"start": {"line": 3, "character": 0}, "end": {"line": 4, "character": 28}}
@@ -108,6 +110,7 @@ def test_a_result_has_the_fields_of_its_form_and_the_common_ones(
     assert answer.status_code == 200, answer.text
     said, action = answer.json(), BY_NAME[name]
     assert set(said) == {*COMMON, *action.fields}
+    assert_told(said, {**EVERY, **OWN[action.form]})
     assert said["prompt"]["name"] == action.prompt
     assert said["id"] == answer.headers["x-request-id"]
     assert said["context"]["used"] == sum(item["tokens"] for item in said["context"]["items"])
