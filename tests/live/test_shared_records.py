@@ -21,6 +21,8 @@ from tests.redis_server import PASSWORD, RedisServer, redis_server
 from tests.served_command import served_command
 from tests.web.test_requests import ask, team
 
+pytestmark = pytest.mark.live
+
 CALLS = 24
 
 
