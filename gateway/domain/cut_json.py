@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import orjson
 
 _SPACE = re.compile(r"\s*")
+_BEGUN = re.compile(r'\{\s*"')
+_MOST_BEGUN = 32
+"""Objects that begin as one and come to nothing, before it is given up: each may be read to the end
+of the text, and so may all that are inside it."""
 
 
 def _refused(constant: str) -> None:
@@ -33,17 +38,14 @@ def find(text: str) -> Found | None:
 
     What UTF-8 cannot say is replaced, so that every value can be written again.
     """
-    start = text.find("{")
-    while start >= 0:
+    # Prose before an object is short.
+    for begun in islice(_BEGUN.finditer(text, 0, 10_000), _MOST_BEGUN):
         try:
-            found = _object(text, start)
+            found = _object(text, begun.start())
         except RecursionError:  # too deep for anybody to have meant it
             return None
         if found is not None:
             return found
-        start = text.find("{", start + 1)
-        if start > 10_000:  # prose before an object is short
-            return None
     return None
 
 

@@ -108,7 +108,7 @@ class Material:
     @property
     def paths(self) -> frozenset[str]:
         """The files that the client has shown to be there."""
-        related = {other.path for other in self.related if other.reason != "declaration"}
+        related = {_plain(other.path) for other in self.related if other.reason != "declaration"}
         return frozenset({self.file.path, *related} - {""})
 
     @property
@@ -137,6 +137,11 @@ class Material:
         if not any(columns.cut(self.file, self.span)):
             return "", ""
         return columns.edges(self.file, self.span, self.rows, self.secrets)
+
+
+def _plain(path: str) -> str:
+    """`path` without parts that say nothing, as the path of the file itself is."""
+    return "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
 def nearest(material: Material) -> list[Diagnostic]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+_HUNK = re.compile(r"@@ -\d+(?:,(\d{1,9}))? \+\d+(?:,(\d{1,9}))? @@")
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _GIT = re.compile(rf"diff --git ({_QUOTED}|a/.*?) ({_QUOTED}|b/.*)$")
+_BARE = "diff --git "
 _NAMED = re.compile(
     rf"(?:---|\+\+\+|rename from|rename to|copy from|copy to|diff --cc|diff --combined)"
     rf" ({_QUOTED}|[^\t]+)"
 )
 _ESCAPE = re.compile(rb'\\([0-7]{3}|["\\abfnrtv])')
 _LETTERS = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
+_REVISION = re.compile(r"(?<=\S)[ \t]+\((?:revision \d+|working copy|nonexistent)\)$")
+"""What Subversion puts behind a name."""
 _PREFIX = re.compile(r"[abciow]/")
 
 
@@ -29,12 +32,9 @@ def read(diff: str) -> tuple[str, ...] | None:
         if line.startswith("@@"):
             headed = True
             continue
-        git = _GIT.match(line)
-        named = git or _NAMED.match(line)
-        if named is None:
-            continue
-        headed = headed or git is not None or line.startswith("diff ")
-        for name in named.groups():
+        names = _names(line)
+        headed = headed or (bool(names) and line.startswith("diff "))
+        for name in names:
             for path in _paths(name):
                 found[path] = None
     return tuple(found) if headed else None
@@ -56,8 +56,22 @@ def _headers(diff: str) -> Iterator[str]:
         yield line
 
 
+def _names(line: str) -> tuple[str, ...]:
+    """The names in a line outside of hunks, as they are written."""
+    named = _GIT.match(line) or _NAMED.match(line)
+    if named:
+        return named.groups()
+    if not line.startswith(_BARE):
+        return ()
+    # Another prefix than a/ and b/, or none: the two names are of one length.
+    both = line.removeprefix(_BARE).rstrip()
+    half = len(both) // 2
+    return (both[:half], both[half + 1 :]) if both[half : half + 1] == " " else ()
+
+
 def _paths(name: str) -> Iterator[str]:
     path = _unquoted(name) if name.startswith('"') else name.rstrip()
+    path = _REVISION.sub("", path)
     if path != "/dev/null":
         yield path
         if _PREFIX.match(path):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.domain import lines
 from gateway.domain.material import Material
 from gateway.domain.source import PositionEncoding, Selection
-
-Same = Callable[[str, str], bool]
 
 _SHORTEST = 4
 """Characters of a part of a line that may be looked for: less is in every line."""
@@ -23,13 +21,18 @@ class Quotes:
     material: Material
     units: PositionEncoding = "utf-16"
     _shown: list[str] = field(init=False)
+    _bare: list[str] = field(init=False)
     _bytes: list[bytes] = field(init=False)
     _starts: list[int] = field(init=False)
+    _places: dict[str, list[int]] = field(init=False)
+    _bare_places: dict[str, list[int]] = field(init=False)
     _taken: set[tuple[int, int]] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         file, span = self.material.file, self.material.span
         self._shown = [row.rstrip("\r\n") for row in lines.split(self.material.selected)]
+        self._bare = [row.strip() for row in self._shown]
+        self._places, self._bare_places = _by_text(self._shown), _by_text(self._bare)
         self._bytes = lines.split(file.content[span.start : span.end])
         self._starts = [span.start]
         for row in self._bytes:
@@ -42,20 +45,13 @@ class Quotes:
         wanted = [row.rstrip("\r") for row in quote.strip("\r\n").split("\n")]
         if not quote.strip():
             return None
-        for same in (_exactly, _stripped):
-            if runs := self._runs(wanted, same):
-                first = next((run for run in runs if run not in self._taken), runs[0])
-                self._taken.add(first)
-                return self._place(*first)
+        runs = _runs(wanted, self._shown, self._places)
+        runs = runs or _runs([row.strip() for row in wanted], self._bare, self._bare_places)
+        if runs:
+            first = next((run for run in runs if run not in self._taken), runs[0])
+            self._taken.add(first)
+            return self._place(*first)
         return self._part(quote.strip()) if len(wanted) == 1 else None
-
-    def _runs(self, wanted: Sequence[str], same: Same) -> list[tuple[int, int]]:
-        count = len(wanted)
-        return [
-            (at, at + count)
-            for at in range(len(self._shown) - count + 1)
-            if all(map(same, wanted, self._shown[at : at + count]))
-        ]
 
     def _part(self, quote: str) -> Selection | None:
         if len(quote) < _SHORTEST:
@@ -86,9 +82,17 @@ class Quotes:
         return Selection(file.position(start, self.units), file.position(end, self.units))
 
 
-def _exactly(quote: str, row: str) -> bool:
-    return quote == row
+def _by_text(rows: Sequence[str]) -> dict[str, list[int]]:
+    """Where each line is: a review looks for many, and most lines are no start of any."""
+    found: dict[str, list[int]] = {}
+    for at, row in enumerate(rows):
+        found.setdefault(row, []).append(at)
+    return found
 
 
-def _stripped(quote: str, row: str) -> bool:
-    return quote.strip() == row.strip()
+def _runs(
+    wanted: Sequence[str], rows: Sequence[str], places: Mapping[str, Sequence[int]]
+) -> list[tuple[int, int]]:
+    """The runs of `rows` that are `wanted`; `places` is where each text is among the rows."""
+    count = len(wanted)
+    return [(at, at + count) for at in places.get(wanted[0], ()) if rows[at : at + count] == wanted]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from gateway.domain import lines
 from gateway.domain.material import Material, Survey
 from gateway.domain.structure import Definition, Run, Structure
 
-Named = tuple[str, Structure, Mapping[str, Sequence[Definition]]]
-"""A file's path and structure, and its definitions by name."""
+Named = tuple[str, Mapping[str, Sequence[Definition]]]
+"""A file's path, and its definitions by name."""
 
 MOST = 50
 """References of one answer."""
@@ -70,20 +71,27 @@ class _Known:
                 continue
             self._structures.append(_by_name(other.path, survey.of(index)))
             self._rows.setdefault(other.path, len(lines.split(other.content)))
-        self._names = frozenset(name for _, _, by_name in self._structures for name in by_name)
+        self._names = frozenset(name for _, by_name in self._structures for name in by_name)
+        self._meant: dict[str, Reference | None] = {}
 
     def definition(self, said: str) -> Reference | None:
         """The one definition that is meant by a name; the file's own before those of others."""
         match = _NAME.fullmatch(said)
         if match is None:
             return None
-        parts = _PARTS.split(match[1])
+        name = match[1]
+        if name not in self._meant:
+            self._meant[name] = self._looked_up(name)
+        return self._meant[name]
+
+    def _looked_up(self, name: str) -> Reference | None:
+        parts = _PARTS.split(name)
         own, others = self._structures[:1], self._structures[1:]
         for group in (own, others):
-            found = list(_named(group, parts, self._names))
+            found = list(islice(_named(group, parts, self._names), 2))
             if len(found) == 1:
                 path, one = found[0]
-                return Reference(path, (one.first, one.end), match[1])
+                return Reference(path, (one.first, one.end), name)
             if found:
                 return None
         return None
@@ -107,10 +115,10 @@ def _named(
 ) -> Iterator[tuple[str, Definition]]:
     """The definitions of the last of `parts` inside those of the ones before it, where these are
     among the `names` of definitions at all: `self` and a module's name are not."""
-    for path, structure, by_name in files:
+    outer = [part for part in parts[:-1] if part in names]
+    for path, by_name in files:
         for one in by_name.get(parts[-1], ()):
-            around = {outer.name for outer in structure.around(one.first, one.end)}
-            if all(part in around or part not in names for part in parts[:-1]):
+            if all(any(map(one.is_in, by_name.get(part, ()))) for part in outer):
                 yield path, one
 
 
@@ -119,4 +127,4 @@ def _by_name(path: str, structure: Structure) -> Named:
     for one in structure.definitions:
         if one.name:
             found.setdefault(one.name, []).append(one)
-    return path, structure, found
+    return path, found

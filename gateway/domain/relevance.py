@@ -16,7 +16,9 @@ def relevance(wanted: Collection[str], texts: Sequence[Sequence[str]]) -> list[f
     can be compared, and do not depend on the order of the texts."""
     counts = [Counter(words) for words in texts]
     mean = sum(map(len, texts)) / len(texts) if texts else 0.0
-    weights = {word: _rarity(word, counts) for word in sorted(wanted)}
+    # A word that no text has would cost its time in each, and add nothing.
+    said = set().union(*counts).intersection(wanted)
+    weights = {word: _rarity(word, counts) for word in sorted(said)}
     found = []
     for count, words in zip(counts, texts, strict=True):
         held = K1 * (1 - B + B * len(words) / mean) if mean else K1

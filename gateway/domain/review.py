@@ -74,7 +74,7 @@ def read(answer: Answer, schema: Mapping[str, Any] | None, quotes: Quotes) -> Re
     return Review(
         "truncated" if cut else "reviewed",
         summary.strip() if isinstance(summary, str) else "",
-        tuple(Finding(item, quotes.find(_quote(item))) for item in fitting),
+        tuple(Finding(item, _place(item, quotes)) for item in fitting),
         text=answer.text if cut else "",
         warnings=tuple(warnings),
     )
@@ -119,6 +119,10 @@ def _of_items(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return here if isinstance(here, Mapping) and "$ref" not in str(here) else {}
 
 
-def _quote(item: Mapping[str, Any]) -> str:
+def _place(item: Mapping[str, Any], quotes: Quotes) -> Selection | None:
+    """Where the quoted line is; without backticks only where it is not there with them: some
+    languages have them, and some models put them around what they quote."""
     quote = item.get("quote")
-    return quote.strip("`") if isinstance(quote, str) else ""
+    if not isinstance(quote, str):
+        return None
+    return quotes.find(quote) or quotes.find(quote.strip("`"))

@@ -73,7 +73,7 @@ class Screen:
             raise SecretFound(
                 f"{material.file.path} holds what looks like a secret ({kinds}), and this gateway "
                 "refuses those. Move it out of the code.",
-                param="file.content",
+                param="diff" if material.touched else "file.content",
             )
         found = replace(
             material,

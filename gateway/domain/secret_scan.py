@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 REMOVED = "[secret removed]"
 PLACEHOLDER = "SECRET_REMOVED_"
+_PLACED = re.compile(rf"{PLACEHOLDER}X*\d{{4,}}_")
 
 _KEY_BLOCK = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
@@ -80,13 +81,16 @@ def clean(text: str, *, reversible: bool = False) -> Clean:
     found: dict[str, int] = {}
     kept: dict[str, str] = {}
     names: dict[str, str] = {}
+    taken = PLACEHOLDER in text
     at = 0
     for start, end, kind in spans:
         secret = text[start:end]
         found[kind] = found.get(kind, 0) + 1
         mark = REMOVED
         if reversible:
-            mark = names.setdefault(secret, _unused(text, len(names) + 1))
+            if secret not in names:
+                names[secret] = _unused(text if taken else "", len(names) + 1)
+            mark = names[secret]
             kept[mark] = secret
         parts += [text[at:start], mark]
         at = end
@@ -95,9 +99,9 @@ def clean(text: str, *, reversible: bool = False) -> Clean:
 
 def restore(text: str, kept: Mapping[str, str]) -> str:
     """`text` with each placeholder replaced by what it stands for."""
-    for mark, secret in kept.items():
-        text = text.replace(mark, secret)
-    return text
+    if not kept or PLACEHOLDER not in text:
+        return text
+    return _PLACED.sub(lambda found: kept.get(found[0], found[0]), text)
 
 
 def _unused(text: str, number: int) -> str:

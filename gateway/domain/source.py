@@ -251,7 +251,8 @@ def read(
 def checked_path(path: str, *, param: str = "file.path") -> str:
     """`path` relative and without `.` parts, as a diff wants it. BadPath (422)."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
-    if not parts or ".." in parts or "\0" in path:
+    climbs = ".." in path.replace("\\", "/").split("/")
+    if not parts or climbs or "\0" in path:
         raise BadPath(
             f"The path {path!r} is not one of a file in the project; send it relative to the "
             "project's root, for example src/main.py.",

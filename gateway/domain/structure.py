@@ -32,6 +32,10 @@ class Definition:
     body: Run
     scope: bool = False
 
+    def is_in(self, outer: Definition) -> bool:
+        """Whether `outer` holds all of its lines; it does hold itself."""
+        return outer.first <= self.first and self.end <= outer.end
+
 
 @dataclass(frozen=True, slots=True)
 class Structure:

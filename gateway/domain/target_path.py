@@ -55,7 +55,8 @@ def convention(path: str, language: str, taken: Collection[str] = ()) -> str:
         if stem.strip("_") in ("mod", "lib", "main") and language == "rust" and folders:
             stem = next((part for part in reversed(folders) if part not in _ROOTS), stem)
     stem = stem.strip("_").lstrip(".") or "file"
-    ext = _HEADERS.get(ext, ext)
+    of_cpp = language == "cpp" and ext == ".h"  # the client knows; the name does not tell
+    ext = ".cpp" if of_cpp else _HEADERS.get(ext, ext)
     return _free(found, stem, ext, taken)
 
 

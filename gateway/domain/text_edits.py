@@ -47,12 +47,15 @@ def edits(
 def column_edit(
     file: SourceFile, span: Span, text: str, units: PositionEncoding = "utf-16"
 ) -> TextEdit:
-    """`text` in the place of `span`, but for what the two begin and end with alike."""
+    """`text` in the place of `span`, but for what the two begin and end with alike. No position is
+    inside of a `\r\n`, so neither is an end of it."""
     old = file.text(span)
     most = min(len(old), len(text))
     head = next((at for at in range(most) if old[at] != text[at]), most)
+    head -= old[head - 1 : head + 1] == "\r\n"
     most -= head
     tail = next((at for at in range(most) if old[-1 - at] != text[-1 - at]), most)
+    tail -= old[len(old) - tail - 1 : len(old) - tail + 1] == "\r\n"
     start = span.start + len(old[:head].encode(file.encoding))
     end = span.end - len(old[len(old) - tail :].encode(file.encoding))
     place = Selection(file.position(start, units), file.position(end, units))

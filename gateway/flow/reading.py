@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from gateway.client.in_process import Completion
+from gateway.domain import language as languages
 from gateway.domain import new_file, review, target_path
 from gateway.domain.actions import Form
 from gateway.domain.answer import Answer, Protocol
@@ -109,7 +110,14 @@ def _written(job: Job, answer: Answer, syntax: SyntaxErrors | None) -> NewFile:
     found = new_file.read(answer, path, file.language, protocol, file.eol)
     if syntax is None or not job.task.syntax_check or found.status != "created":
         return found
-    return found.judged(verdict(syntax, file.language, "", found.text))
+    language = file.language
+    if _ending(path) != _ending(file.path):
+        language = languages.detect(path)
+    return found.judged(verdict(syntax, language, "", found.text))
+
+
+def _ending(path: str) -> str:
+    return path.rpartition(".")[2]
 
 
 _RESULTS: dict[Form, Callable[..., dict[str, Any]]] = {

@@ -116,6 +116,11 @@ def target_of(path: str | None, material: Material) -> str | None:
     if path is None:
         return None
     checked = source.checked_path(path, param="options.target_path")
+    if ".git" in checked.lower().split("/"):
+        raise source.BadPath(
+            f"options.target_path: {checked} is git's own; name a file of the project.",
+            param="options.target_path",
+        )
     if checked in material.paths:
         raise FileExists(
             f"options.target_path: {checked} is one of the files that you sent; name a new file, "

@@ -66,3 +66,8 @@ def test_whatever_is_read_can_be_written(fields: dict[str, Any], cut: int) -> No
     assert found == Found(fields, whole=True)
     part = find(text[:cut])
     assert part is None or orjson.dumps(part.fields)
+
+
+def test_of_objects_in_objects_that_never_close_not_every_one_is_read_to_the_end() -> None:
+    assert find('{"a":' * 400 + "[1,") is None
+    assert find('{ x: {"a" ' + "{}" * 400 + '{"b": [2') == Found({"b": [2]}, whole=False)

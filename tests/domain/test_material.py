@@ -96,3 +96,9 @@ def test_the_files_that_are_known_to_be_there() -> None:
     assert Material(file, file.whole, "", related=related).paths == {"a.py", "b.py", "d.py"}
     assert Material(NO_FILE, NO_FILE.whole, "").paths == frozenset()
     assert not Material(NO_FILE, NO_FILE.whole, "").has_file
+
+
+def test_the_files_that_are_there_are_named_as_diffs_name_them() -> None:
+    file = source.read("./src/a.py", "x")
+    related = (Related("./b.py", "x"), Related("c//d.py", "x"), Related("e.py", "x", "declaration"))
+    assert Material(file, file.whole, "", related=related).paths == {"src/a.py", "b.py", "c/d.py"}

@@ -18,6 +18,12 @@ from gateway.domain.patch_paths import read
         ("diff --git i/x w/x\n--- i/x\n+++ w/x\n@@ -1 +1 @@\n-a\n+b\n", "x"),
         ("diff --cc x.py\n@@@ -1,1 -1,1 +1,1 @@@\n- a\n -b\n++c\n", "x.py"),
         ("--- /dev/null\n+++ b/.env\n@@ -0,0 +1 @@\n+K=1\n", ".env"),
+        ("diff --git k.p12 k.p12\nGIT binary patch\nliteral 1\nI\n", "k.p12"),
+        ("diff --git i/k.p12 w/k.p12\nGIT binary patch\nliteral 1\nI\n", "k.p12"),
+        (
+            "--- .env\t(revision 7)\n+++ .npmrc (working copy)\n@@ -1 +1 @@\n-a\n+b\n",
+            ".env .npmrc",
+        ),
     ],
 )
 def test_every_header_counts(diff: str, paths: str) -> None:
@@ -47,3 +53,8 @@ def test_counts_that_lie_do_not_hide_the_next_file() -> None:
 @pytest.mark.parametrize("text", ["", "hello", "--- a\n+++ b\n", "- a\n+ b\n", "diff of x and y"])
 def test_what_is_no_unified_diff_is_none(text: str) -> None:
     assert read(text) is None
+
+
+def test_a_count_of_thousands_of_digits_is_no_count() -> None:
+    diff = "--- a/x\n+++ b/x\n@@ -1 +1,%s @@\n-a\n+b\n" % ("9" * 5000)
+    assert set(read(diff) or ()) == {"a/x", "x", "b/x"}

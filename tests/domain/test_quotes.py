@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from gateway.domain import source
@@ -79,3 +81,14 @@ def test_a_line_whose_secret_was_taken_out_is_found_by_what_was_shown() -> None:
     found = Quotes(material)
     assert shown(found.find("KEY = 'SECRET_REMOVED_0001_'")) == (0, 0, 0, 16)
     assert shown(found.find("SECRET_REMOVED_0001_")) == (0, 0, 0, 16)
+
+
+def test_what_is_not_there_is_not_compared_with_every_line() -> None:
+    found = quotes("".join(f"line {at}\n" for at in range(2000)))
+    calls: list[str] = []
+    sys.setprofile(lambda frame, event, arg: calls.append(event))
+    try:
+        assert found.find("no such line\nnor this") is None
+    finally:
+        sys.setprofile(None)
+    assert len(calls) < 200

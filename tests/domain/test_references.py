@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from gateway.adapters.syntax import TreeSitter
 from gateway.domain import source
 from gateway.domain.material import NO_FILE, Material, Related, Survey
 from gateway.domain.references import MOST, Reference, find
+from gateway.domain.structure import Definition, Structure
 
 FILE = """\
 import b
@@ -105,3 +107,18 @@ def test_without_a_file_the_related_ones_are_looked_at() -> None:
     material = Material(NO_FILE, NO_FILE.whole, "", related=(Related("b.py", OTHER),))
     survey = Survey(related=(TreeSitter().structure("python", OTHER),))
     assert [one.path for one in find("`parse`", material, survey)] == ["b.py"]
+
+
+def test_names_that_many_definitions_have_are_not_compared_with_all_others() -> None:
+    walks: list[int] = []
+
+    class Counted(tuple[Definition, ...]):
+        def __iter__(self) -> Iterator[Definition]:
+            walks.append(len(self))
+            return super().__iter__()
+
+    many = Counted(Definition("f", at, at + 1, (at, at + 1)) for at in range(300))
+    file = source.read("a.py", "f\n" * 300)
+    material = Material(file, file.whole, "")
+    assert find("`f`, `f.f`, and `f` again", material, Survey(Structure(many))) == ()
+    assert len(walks) < 5

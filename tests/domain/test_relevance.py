@@ -52,3 +52,17 @@ def test_each_text_keeps_its_number_in_any_order(
     assert relevance(wanted, [sent[at] for at in order]) == [found[at] for at in order]
     for number, words in zip(found, sent, strict=True):
         assert (number > 0) == bool(wanted & set(words))
+
+
+def test_a_word_that_no_text_has_costs_nothing_in_each_of_them() -> None:
+    asked: list[str] = []
+
+    class Word(str):
+        def __hash__(self) -> int:
+            asked.append(self)
+            return super().__hash__()
+
+    words = {Word("never"), Word("said")}
+    asked.clear()
+    assert relevance(words, [["other", "text"]] * 50) == [0.0] * 50
+    assert len(asked) < 10

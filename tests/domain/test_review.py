@@ -111,3 +111,12 @@ def test_the_schema_of_another_author_may_have_other_fields_and_references() -> 
 def test_no_answer_makes_an_error(text: str) -> None:
     assert reviewed(text).status in ("reviewed", "unresolved")
     assert reviewed(text, "length").status == "truncated"
+
+
+def test_backticks_are_taken_off_a_quote_only_where_the_line_has_none() -> None:
+    file = source.read("a.md", "`mean`\nx `mean` y\nmean\n")
+    places = {"`mean`": 0, "`x `mean` y`": 1, "`mean": 2, "```": None}
+    for quote, line in places.items():
+        text = said({**GOOD, "quote": quote})
+        (one,) = read(Answer(text, "stop"), SCHEMA, Quotes(Material(file, file.whole, ""))).findings
+        assert (one.place and one.place.start.line) == line

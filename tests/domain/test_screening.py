@@ -98,3 +98,11 @@ def test_without_a_file_the_rest_is_screened() -> None:
     found = Screen()(sent).material
     assert KEY not in found.instruction
     assert found.related[0].refused
+
+
+def test_a_secret_in_a_diff_is_refused_as_one_of_the_diff() -> None:
+    diff = f"--- a/x.py\n+++ b/x.py\n@@ -0,0 +1 @@\n+key = '{KEY}'\n"
+    file = source.read("change.diff", diff)
+    with pytest.raises(SecretFound) as caught:
+        Screen(secrets="refuse")(Material(file, file.whole, "", touched=("x.py",)))
+    assert caught.value.param == "diff"

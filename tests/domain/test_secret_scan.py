@@ -94,3 +94,24 @@ def test_any_text_comes_back_and_keeps_its_lines(text: str) -> None:
     found = clean(text, reversible=True)
     assert restore(found.text, found.kept) == text
     assert found.text.count("\n") == text.count("\n") == clean(text).text.count("\n")
+
+
+def test_the_text_is_not_searched_once_more_for_each_secret_of_many() -> None:
+    searches: list[str] = []
+
+    class Searched(str):
+        def __contains__(self, part: str) -> bool:
+            searches.append(part)
+            return super().__contains__(part)
+
+    keys = "".join(f"ghp_{at:036}\n" for at in range(300))
+    found = clean(Searched(keys), reversible=True)
+    assert len(found.kept) == 300
+    assert len(searches) < 50
+    assert restore(found.text, found.kept) == keys
+
+
+def test_a_placeholder_that_nobody_made_stays_when_others_are_put_back() -> None:
+    text = "SECRET_REMOVED_X0001_ SECRET_REMOVED_0001_ SECRET_REMOVED_0002_ SECRET_REMOVED_"
+    kept = {"SECRET_REMOVED_0001_": "SECRET_REMOVED_0002_", "SECRET_REMOVED_X0001_": "b"}
+    assert restore(text, kept) == "b SECRET_REMOVED_0002_ SECRET_REMOVED_0002_ SECRET_REMOVED_"

@@ -72,7 +72,10 @@ def test_what_is_no_text_is_refused_with_a_word_of_help(
     assert (caught.value.status, caught.value.code) == (422, "bad_encoding")
 
 
-@pytest.mark.parametrize("path", ["", "/", ".", "../a.py", "a/../../b", "a\0b", "\udcff.py"])
+@pytest.mark.parametrize(
+    "path",
+    ["", "/", ".", "../a.py", "a/../../b", "..\\a.py", "a\\..\\b", "a\0b", "\udcff.py"],
+)
 def test_a_path_outside_the_project_is_refused(path: str) -> None:
     with pytest.raises(BadPath):
         source.read(path, "x")

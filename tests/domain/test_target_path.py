@@ -49,3 +49,12 @@ def test_the_convention_of_the_language(path: str, target: str) -> None:
 def test_a_path_that_is_taken_gets_a_number() -> None:
     taken = {"tests/test_mean.py", "tests/test_mean_2.py"}
     assert convention("mean.py", "python", taken) == "tests/test_mean_3.py"
+
+
+@pytest.mark.parametrize(
+    ("language", "target"), [("c", "tests/test_a.c"), ("cpp", "tests/test_a.cpp")]
+)
+def test_the_tests_of_a_header_are_in_the_language_that_the_client_names(
+    language: str, target: str
+) -> None:
+    assert convention("src/a.h", language) == target

@@ -102,3 +102,12 @@ def test_an_edit_in_columns_says_no_more_than_what_differs(old: str, new: str) -
     assert file.offset(place.start) == edit.start
     assert file.offset(place.end) == edit.end
     assert not old or not new or len(edit.new_text) < len(new)
+
+
+@pytest.mark.parametrize("units", UNITS)
+@pytest.mark.parametrize("text", ["a\nb\r\n", "a\rb\r\n", "a\r\nb\n", "\nb\r\n", "a\r\r\nb", ""])
+def test_a_column_edit_cuts_no_line_end_in_two(units: PositionEncoding, text: str) -> None:
+    file = source.read("a.js", "a\r\nb\r\n")
+    edit = column_edit(file, file.whole, text, units)
+    assert in_an_editor(file, (edit,), units) == apply((edit,), file.content, "utf-8")
+    assert apply((edit,), file.content, "utf-8") == text.encode()

@@ -95,3 +95,18 @@ async def test_a_new_file_that_does_not_parse_is_asked_for_again() -> None:
     found = await reading.read(job, said)
     assert isinstance(found, NewFile)
     assert found.syntax == "unknown"
+
+
+async def test_a_new_file_in_another_language_is_parsed_as_that() -> None:
+    asked: list[str] = []
+
+    class Heard(Counts):
+        def count(self, language: str, text: str) -> int | None:
+            asked.append(language)
+            return super().count(language, text)
+
+    said = Completion("x = 1\n", "stop", "m", "r0", 1, None, "</tests>")
+    for path in ("tests/a.test.ts", "tests/test_a.py", "tests/a"):
+        job = await walked("tests", task("tests", target_path=path), "x = 1\n")
+        await Reading(House([]).pipeline, SHIPPED, Heard()).read(job, said)
+    assert asked == ["typescript", "python", "plaintext"]

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.domain.actions import BY_NAME
 from gateway.domain.material import Material
+from gateway.domain.source import BadPath
 from gateway.web.assist_material import StaleFile
 from gateway.web.assist_request import read_request, task_of
 
@@ -51,3 +52,10 @@ def test_the_hash_of_a_related_file_must_be_that_of_its_content() -> None:
     assert material(related=[{"path": "b.py", "content": "x\n", "sha256": right.upper()}])
     with pytest.raises(StaleFile, match=r"related\.0\.sha256 is .* content sent for b\.py"):
         material(related=[{"path": "b.py", "content": "y\n", "sha256": right}])
+
+
+@pytest.mark.parametrize("path", [".git/hooks/pre-commit", "sub/.GIT/config"])
+def test_a_new_file_is_none_of_gits_own(path: str) -> None:
+    body = {"file": FILE, "options": {"target_path": path}}
+    with pytest.raises(BadPath, match="git's own"):
+        task_of(*read_request(body, BY_NAME["tests"]))
