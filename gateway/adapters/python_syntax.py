@@ -6,8 +6,9 @@ import ast
 import threading
 import warnings
 
-MAX_CHARS = 1_000_000
-"""Longer texts are not parsed: it takes about a second for each million."""
+MAX_CHARS = 100_000
+"""Longer texts are not parsed: it takes up to four seconds for each million, and Python's parser
+lets no other thread go on meanwhile: every stream would stand still."""
 
 _LOCK = threading.Lock()  # what Python warns of is set for the whole process
 

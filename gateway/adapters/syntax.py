@@ -88,15 +88,16 @@ class TreeSitter:
 
         The grammar of Python takes much that Python refuses (a body that is not indented, `print
         x`), so Python's own parser has the first word. It stops at the first error: where it finds
-        one, the grammar says how many there are.
+        one, the grammar says how many there are; of a text that is too long for it (it halts all
+        threads), the grammar alone says it.
         """
         if language != "python":
             return self._errors(language, text)
         refused = self._python.count(language, text)
-        if not refused:
-            return refused
+        if refused == 0:
+            return 0
         found = self._errors(language, text)
-        return found if found is None else max(found, refused)
+        return found if found is None else max(found, refused or 0)
 
     def _errors(self, language: str, text: str) -> int | None:
         raw = text.encode("utf-8", "replace")

@@ -28,7 +28,9 @@ from gateway.flow.results import commit, explanation, message, reviewing, rewrit
 from gateway.flow.revision import Revision, revise
 
 Made = TypeVar("Made")
-_LARGE = 8_000  # bytes of files that are too much work for the event loop: some milliseconds
+_LARGE = 8_000
+"""Bytes of files, and characters of an answer, that are too much work for the event loop: some
+milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +85,14 @@ class Reading:
         text = self._prompts.restore(said.text)
         if job.action.kind == "rewrite":
             text = restore(text, job.task.question.material.secrets)
-            return await _computed(job, revise, job.task, job.context, said, text, self._syntax)
+            return await _computed(
+                job, said, revise, job.task, job.context, said, text, self._syntax
+            )
         answer = Answer(text, said.finish_reason, said.stop_reason)
         if job.action.kind == "review":
-            return await _computed(job, _reviewed, job, answer)
+            return await _computed(job, said, _reviewed, job, answer)
         if job.action.kind == "file":
-            return await _computed(job, _written, job, answer, self._syntax)
+            return await _computed(job, said, _written, job, answer, self._syntax)
         return Spoken(text)
 
 
@@ -133,14 +137,15 @@ _RESULTS: dict[Form, Callable[..., dict[str, Any]]] = {
 async def _result(job: Job, said: Completion, found: Read) -> dict[str, Any]:
     made = _RESULTS[job.action.form]
     what = found.text if isinstance(found, Spoken) else found
-    return await _computed(job, made, job.call, job.task, job.context, said, what)
+    return await _computed(job, said, made, job.call, job.task, job.context, said, what)
 
 
-async def _computed(job: Job, work: Callable[..., Made], *given: Any) -> Made:
-    """`work(*given)`, in a thread where the files are large: other requests go on meanwhile."""
+async def _computed(job: Job, said: Completion, work: Callable[..., Made], *given: Any) -> Made:
+    """`work(*given)`, in a thread where the files or the answer are large: other requests go on
+    meanwhile."""
     material = job.task.question.material
     related = sum(len(other.content) for other in material.related)
-    if len(material.file.content) + related > _LARGE:
+    if len(material.file.content) + related + len(said.text) > _LARGE:
         return await asyncio.to_thread(work, *given)
     return work(*given)
 

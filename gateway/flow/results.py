@@ -159,6 +159,8 @@ def _of_text(task: Task, context: Context, said: Completion) -> list[JSON]:
     if said.finish_reason == "length":
         why = "The model reached its limit of output tokens; the text ends early."
         warnings.append(remark_of("truncated", why))
+    elif not said.text.strip():
+        warnings.append(remark_of("empty_answer", "The model said nothing; ask again."))
     return warnings
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.adapters import syntax
 from gateway.adapters.grammars import GRAMMARS
+from gateway.adapters.python_syntax import MAX_CHARS
 from gateway.adapters.syntax import LONGEST_LINE, MOST_BYTES, TreeSitter
 from gateway.domain import lines
 from gateway.domain.structure import Structure, excerpt
@@ -216,6 +217,12 @@ def test_a_minified_file_is_judged_as_any_other() -> None:
 )
 def test_what_cannot_be_parsed_is_unknown(language: str, text: str) -> None:
     assert judged(language, text, text + ")") == "unknown"
+
+
+def test_python_that_is_too_long_for_its_own_parser_is_judged_by_the_grammar() -> None:
+    text = "x = 1\n" * (MAX_CHARS // 6 + 1)
+    assert judged("python", text, text + "y = 2\n") == "ok"
+    assert judged("python", text, text + "y = = 2\n") == "worse"
 
 
 def test_a_grammar_that_is_not_installed_leaves_the_verdict_open(

@@ -343,7 +343,7 @@ def test_an_edit_touches_only_what_changed() -> None:
 def test_a_commit_message_that_is_none_or_too_long_is_warned_of() -> None:
     task = a_task()
     made = [
-        commit(a_call(), task, a_context(task), said(""), text)
+        commit(a_call(), task, a_context(task), said(text), text)
         for text in ("Add a guard\n\nWhy.", f"Add {'x' * 80}", "@@ -1 +1 @@")
     ]
     assert [codes(result) for result in made] == [[], ["long_subject"], ["no_message"]]
@@ -355,3 +355,10 @@ def test_a_chats_answer_is_its_text() -> None:
     result = message(a_call(), task, a_context(task), said("", "length"), "\nA lock.\n")
     assert (result["message"], codes(result)) == ("A lock.", ["truncated"])
     assert "range" not in result
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_an_answer_that_says_nothing_is_warned_of(text: str) -> None:
+    task = a_task()
+    result = message(a_call(), task, a_context(task), said(text), text)
+    assert (result["message"], codes(result)) == ("", ["empty_answer"])
