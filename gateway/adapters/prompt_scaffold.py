@@ -14,7 +14,19 @@ name: @NAME@
 version: "0.1.0"
 description: @WORDS@
 """
-_TEXT = """inputs:
+_SHOWN = """{% user %}
+<file path={{ file.path | json }} language={{ file.language | json }}>
+{{ file.before }}<selected>
+{{ file.selected }}</selected>
+{{ file.after }}</file>
+"""
+_ASKED = """<instruction>
+{{ instruction }}
+</instruction>
+{% enduser %}
+"""
+_TEXT = (
+    """inputs:
   file: {type: "code[path,language,before,selected,after]", trust: untrusted}
   answer_language: {type: text, trust: user, default: "", max_chars: 40}
   instruction: {type: text, trust: user, default: "", max_chars: 4000}
@@ -29,20 +41,16 @@ tests:
 {% system %}
 You answer questions about source code. Be exact and brief.
 {% endsystem %}
-{% user %}
-<file path={{ file.path | json }} language={{ file.language | json }}>
-{{ file.before }}<selected>
-{{ file.selected }}</selected>
-{{ file.after }}</file>
-{% if answer_language %}
+"""
+    + _SHOWN
+    + """{% if answer_language %}
 Write the answer in this language: {{ answer_language }}
 {% endif %}
-<instruction>
-{{ instruction }}
-</instruction>
-{% enduser %}
 """
-_REWRITE = """inputs:
+    + _ASKED
+)
+_REWRITE = (
+    """inputs:
   file: {type: "code[path,language,before,selected,after]", trust: untrusted}
   instruction: {type: text, trust: user, max_chars: 4000}
 output: {kind: rewrite, protocol: tagged, tag: rewritten, prefill: true}
@@ -60,17 +68,12 @@ tests:
 You rewrite one part of a source file.
 Reply with their new text between <rewritten> and </rewritten>, and nothing else.
 {% endsystem %}
-{% user %}
-<file path={{ file.path | json }} language={{ file.language | json }}>
-{{ file.before }}<selected>
-{{ file.selected }}</selected>
-{{ file.after }}</file>
-<instruction>
-{{ instruction }}
-</instruction>
-{% enduser %}
 """
-_REVIEW = """inputs:
+    + _SHOWN
+    + _ASKED
+)
+_REVIEW = (
+    """inputs:
   file: {type: "code[path,language,before,selected,after]", trust: untrusted}
   answer_language: {type: text, trust: user, default: "", max_chars: 40}
   instruction: {type: text, trust: user, default: "", max_chars: 4000}
@@ -112,20 +115,16 @@ You review source code. Report what is wrong with the selected lines as one JSON
 each with quote, message, severity, category and suggestion, and a summary.
 quote: one whole line of the selected code, copied character for character.
 {% endsystem %}
-{% user %}
-<file path={{ file.path | json }} language={{ file.language | json }}>
-{{ file.before }}<selected>
-{{ file.selected }}</selected>
-{{ file.after }}</file>
-{% if answer_language %}
+"""
+    + _SHOWN
+    + """{% if answer_language %}
 Write message, suggestion and summary in this language: {{ answer_language }}
 {% endif %}
-<instruction>
-{{ instruction }}
-</instruction>
-{% enduser %}
 """
-_FILE = """inputs:
+    + _ASKED
+)
+_FILE = (
+    """inputs:
   file: {type: "code[path,language,before,selected,after]", trust: untrusted}
   instruction: {type: text, trust: user, default: "", max_chars: 4000}
 output: {kind: file, protocol: tagged, tag: written, prefill: true}
@@ -143,16 +142,10 @@ tests:
 You write a new source file for code that you are shown.
 Reply with the whole file between <written> and </written>, and nothing else.
 {% endsystem %}
-{% user %}
-<file path={{ file.path | json }} language={{ file.language | json }}>
-{{ file.before }}<selected>
-{{ file.selected }}</selected>
-{{ file.after }}</file>
-<instruction>
-{{ instruction }}
-</instruction>
-{% enduser %}
 """
+    + _SHOWN
+    + _ASKED
+)
 _BODIES: Mapping[Kind, str] = {
     "text": _TEXT,
     "rewrite": _REWRITE,

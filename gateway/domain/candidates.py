@@ -10,6 +10,7 @@ from gateway.domain.budget import Budget, level, share_out
 from gateway.domain.item import CHARS_PER_TOKEN, Item, Kind, Piece, clipped_edge
 from gateway.domain.material import Material, Rule, Survey, nearest
 from gateway.domain.related import related
+from gateway.domain.source import path_parts
 from gateway.domain.window import windows
 
 MOST_RULES, MOST_TURNS = 8, 12
@@ -110,8 +111,7 @@ def rule_chain(material: Material) -> list[Rule]:
 
 def _folder(path: str) -> str:
     """The folder of a path, each of its names with a slash: "" for the root."""
-    parts = [part for part in path.split("/")[:-1] if part not in ("", ".")]
-    return "".join(f"{part}/" for part in parts)
+    return "".join(f"{part}/" for part in path_parts(path.rpartition("/")[0]))
 
 
 def _other_folder(rule: Rule, path: str) -> str:

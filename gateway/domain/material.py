@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.domain import columns, lines
-from gateway.domain.source import SourceFile, Span
+from gateway.domain.source import SourceFile, Span, path_parts
 from gateway.domain.structure import NO_STRUCTURE, Run, Structure
 
 
@@ -108,7 +108,11 @@ class Material:
     @property
     def paths(self) -> frozenset[str]:
         """The files that the client has shown to be there."""
-        related = {_plain(other.path) for other in self.related if other.reason != "declaration"}
+        related = {
+            "/".join(path_parts(other.path))
+            for other in self.related
+            if other.reason != "declaration"
+        }
         return frozenset({self.file.path, *related} - {""})
 
     @property
@@ -137,11 +141,6 @@ class Material:
         if not any(columns.cut(self.file, self.span)):
             return "", ""
         return columns.edges(self.file, self.span, self.rows, self.secrets)
-
-
-def _plain(path: str) -> str:
-    """`path` without parts that say nothing, as the path of the file itself is."""
-    return "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
 def nearest(material: Material) -> list[Diagnostic]:

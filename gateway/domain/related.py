@@ -10,6 +10,7 @@ from gateway.domain import lines
 from gateway.domain.item import MARKER, Form, Item, Kind, Part, Piece, State, clipped
 from gateway.domain.material import Material, Related, Survey
 from gateway.domain.relevance import relevance
+from gateway.domain.source import path_parts
 from gateway.domain.structure import (
     Run,
     Structure,
@@ -64,7 +65,7 @@ def related(material: Material, survey: Survey, room: int) -> list[Item]:
     ranked = _settled(_ranked(material, survey), material, survey.places)
     for place, one in enumerate(ranked):
         other = material.related[one.index]
-        path = "/".join(part for part in other.path.split("/") if part not in ("", "."))
+        path = "/".join(path_parts(other.path))
         kind = _KINDS.get(other.reason, "related")
         looked_at = sum(not item.refused for item in found)
         refused = _refused(other, path, seen, looked_at)

@@ -248,9 +248,14 @@ def read(
     return SourceFile(path, detected, raw, codec)
 
 
+def path_parts(path: str) -> list[str]:
+    """The parts of a path, without those that say nothing."""
+    return [part for part in path.split("/") if part not in ("", ".")]
+
+
 def checked_path(path: str, *, param: str = "file.path") -> str:
     """`path` relative and without `.` parts, as a diff wants it. BadPath (422)."""
-    parts = [part for part in path.split("/") if part not in ("", ".")]
+    parts = path_parts(path)
     climbs = ".." in path.replace("\\", "/").split("/")
     if not parts or climbs or "\0" in path:
         raise BadPath(
