@@ -1,4 +1,4 @@
-"""Accounts that calls draw on: Claim what a call may use, Window of what counts, Held."""
+"""Accounts that calls draw on: Claim what a call may use, Window of what counts, Held.
 
 Amounts are whole numbers: requests, tokens, or money in micro-units (1e-6 of the currency).
 """
