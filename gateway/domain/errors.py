@@ -16,6 +16,7 @@
     ├── OutOfDescriptors        503  gateway_overloaded      no connection can be opened
     ├── RecordsUnavailable      503  records_unavailable     where they are kept does not answer
     ├── DatabaseUnavailable     503  database_unavailable    it does not answer, or only reads
+    ├── CountersUnavailable     503  counters_unavailable    nobody knows what is used (counters.py)
     └── LLMError                503  replica_unavailable     no replica gave an answer
         ├── LLMTimeoutError     504  timeout
         ├── ReplicaBusy         429  replica_rate_limited

@@ -97,10 +97,17 @@ class Pipeline:
 
     async def _settle(self, call: Call, outcome: Outcome) -> None:
         try:
-            if self._guard.settles(call):
-                await _to_its_end(self._guard.after(call, outcome))
+            if call.holds or self._guard.settles(call):
+                await _to_its_end(self._end(call, outcome))
         finally:
             self._telemetry.settled(call, outcome)
+
+    async def _end(self, call: Call, outcome: Outcome) -> None:
+        """First what it holds: others wait for that, and a policy's `after` may take its time."""
+        try:
+            await call.holds.release(outcome)
+        finally:
+            await self._guard.after(call, outcome)
 
 
 async def _nothing(stream: bool) -> AsyncIterator[bytes]:
