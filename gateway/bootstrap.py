@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.adapters import litellm_config
+from gateway.adapters.database import Database
 from gateway.adapters.discovery import Discovery, OneServer
 from gateway.adapters.health import Health
+from gateway.adapters.keeping import Keeping
 from gateway.adapters.prompts import PromptFiles
 from gateway.adapters.record_queue import Told, shared_records
 from gateway.adapters.records import Records
@@ -22,6 +24,7 @@ from gateway.adapters.syntax import TreeSitter
 from gateway.adapters.telemetry import Telemetry
 from gateway.adapters.tokens import ReplicaTokens
 from gateway.adapters.transport import AiohttpWire
+from gateway.domain.audit import AuditLog
 from gateway.domain.limits import StreamLimits, Timeouts
 from gateway.domain.retry import RetryRule
 from gateway.domain.retry_budget import RetryBudget
@@ -29,6 +32,7 @@ from gateway.domain.screening import DENIED, Screen
 from gateway.flow.admission import Admission
 from gateway.flow.assist import Assist, AssistLimits, Extras
 from gateway.flow.attempt import Attempts
+from gateway.flow.books import Books
 from gateway.flow.context import ContextBuilder
 from gateway.flow.engine import Engine
 from gateway.flow.guard import Guard
@@ -120,6 +124,7 @@ class Gateway:
         self.telemetry = Telemetry(
             settings.telemetry, self.router.models, time.monotonic, self.records.keep
         )
+        self.keeping = Keeping(settings.state, self.telemetry.change)
         self._names = Resolver()
         self._wire = AiohttpWire(connect=settings.timeouts.connect_s)
         self._providers = LiteLLMProviders()
@@ -157,6 +162,16 @@ class Gateway:
             on_depth=self.telemetry.queued,
             on_shed=self.telemetry.shed,
         )
+
+    @property
+    def database(self) -> Database | None:
+        """That of keys, ledger and audit log; None where nothing is kept."""
+        return self.keeping.database
+
+    @property
+    def audit(self) -> AuditLog:
+        """Where to tell what somebody has changed."""
+        return self.keeping.audit
 
     @property
     def trouble(self) -> str:
@@ -214,7 +229,7 @@ class Gateway:
             self.admission,
             Engine(self.router, attempts, rule, clock=clock, random=random.random, means=means),
             self.telemetry,
-            clock,
+            Books(clock, self.keeping.ledger),
         )
 
     def move_in(self, house: House) -> None:
@@ -260,6 +275,7 @@ class Gateway:
         here; all are closed at the end, spans sent last."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.telemetry.aclose)
+            await stack.enter_async_context(self.keeping.running())
             if self._shared is not None:
                 await stack.enter_async_context(self._shared.writing())
             await stack.enter_async_context(self._wire)

@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.domain.endpoints import Endpoint
 from gateway.domain.errors import GatewayError
+from gateway.domain.holds import Holds
 from gateway.domain.limits import Priority
 from gateway.domain.record import Record
 
@@ -130,6 +131,9 @@ class Call:
     file have in common, where the beginning of their messages does not say it. `shadow`: no client
     reads its answer. `cut` is asked when the call is cancelled: the error to end it with, None when
     its client has left. A `rehearsal` ends before it takes a slot: no replica hears of it.
+
+    `reply_headers` go out with the answer, an error's too: lower-case names, values without line
+    breaks. `holds` is all that the call holds; the pipeline releases it, once.
     """
 
     id: str
@@ -152,6 +156,8 @@ class Call:
     cut: Callable[[], GatewayError | None] = field(default=_by_client, repr=False)
     shadow: bool = False
     rehearsal: bool = False
+    reply_headers: dict[str, str] = field(default_factory=dict, repr=False)
+    holds: Holds = field(default_factory=Holds, repr=False)
 
     def note(self, kind: str, **facts: Any) -> None:
         """Write a decision into the call's record, where one is kept."""

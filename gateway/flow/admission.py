@@ -97,12 +97,11 @@ class Admission:
         finally:
             began = self._clock()
             call.queue_seconds = began - asked
+        hold = call.holds.take(partial(self._free, desk, began))
         try:
             yield
         finally:
-            now = self._clock()
-            desk.drain.freed(now - began, now)
-            self._leave(desk)
+            hold.give_back()
 
     def _desk(self, model: str) -> _Desk:
         group = self._group(model)
@@ -158,6 +157,12 @@ class Admission:
         desk.line.remove(victim)
         if not victim.turn.done():  # else it has just left by itself
             victim.turn.set_result(self._overloaded(victim.call, desk, "queue_shed"))
+
+    def _free(self, desk: _Desk, began: float) -> None:
+        """A slot that was taken at `began` comes back."""
+        now = self._clock()
+        desk.drain.freed(now - began, now)
+        self._leave(desk)
 
     def _leave(self, desk: _Desk) -> None:
         desk.running -= 1

@@ -61,7 +61,7 @@ class Guard:
     async def _ask(self, link: Link, call: Call) -> None:
         # An edit must not stay when its policy is only a shadow, or breaks half-way and is skipped.
         # It is the call itself that is lent and mended: policies know calls by their identity.
-        kept = replace(call, body=copy.deepcopy(call.body)) if link.tolerant else call
+        kept = _copy(call) if link.tolerant else call
         began, fault = self._clock(), None
         try:
             await contained(link, link.policy.before, call)
@@ -130,6 +130,11 @@ class Guard:
                 detail = error.detail or f"policy {link.name} refused in `after`"
                 _log.error("call %s: %s", call.id, detail)
                 self._tell(link, call, Verdict.SKIPPED, self._clock() - began)
+
+
+def _copy(call: Call) -> Call:
+    """As it is, to be restored; what it holds is still to be given back."""
+    return replace(call, body=copy.deepcopy(call.body), reply_headers=dict(call.reply_headers))
 
 
 def _restore(call: Call, kept: Call) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway.domain.call import Attempt, Call, Reply, Usage
 from gateway.domain.delivered import Delivered
+from gateway.domain.holds import Hold
 from gateway.domain.ports import Probe, Replica, Router, WireResponse
 from gateway.domain.retry import Fault
 
@@ -28,8 +29,9 @@ def _unwatched() -> None:
 
 @dataclass(slots=True)
 class Lease:
-    """The load that one attempt puts on a replica, given back exactly once. `limit` is the timeout
-    of what is awaited of the replica; `hurried`: it has been shortened, or should have been."""
+    """The load that one attempt puts on a replica, given back exactly once: when it ends, or with
+    all that its call holds. `limit` is the timeout of what is awaited of the replica; `hurried`:
+    it has been shortened, or should have been."""
 
     call: Call
     replica: Replica
@@ -42,11 +44,13 @@ class Lease:
     hurried: bool = field(default=False, init=False)
     ended: bool = field(default=False, init=False)
     _unwatch: Callable[[], None] = field(init=False)
+    _hold: Hold = field(init=False)
 
     def __post_init__(self) -> None:
         self.began = self.clock()
         self.router.started(self.call, self.replica)
         self._unwatch = self.router.watch(self.replica, self.hurry)
+        self._hold = self.call.holds.take(self._abandon)
 
     def hurry(self) -> None:
         """Probes say that the replica is down: what is awaited of it now has one second more."""
@@ -64,6 +68,7 @@ class Lease:
         if self.ended:
             return
         self.ended = True
+        self._hold.give_back()
         self._unwatch()
         self._unwatch, self.limit = _unwatched, None
         try:
@@ -75,6 +80,9 @@ class Lease:
         finally:
             self.router.ended(self.call, self.replica, fault, retry_after=retry_after)
             self.probe.end(self.seen(result))
+
+    def _abandon(self) -> None:
+        self.end("cancelled")
 
     def seen(self, result: str) -> Attempt:
         """This attempt as the record tells it."""

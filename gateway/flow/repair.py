@@ -9,6 +9,7 @@ from typing import Any
 from gateway.client.in_process import Completion, Via, chat
 from gateway.domain.call import Call, Usage
 from gateway.domain.control_tokens import neutralise, restore
+from gateway.domain.holds import Holds
 from gateway.domain.ports import Answers
 from gateway.flow.context import Context
 
@@ -39,6 +40,7 @@ class Repair:
             received=self._clock(),
             record=None,
             queue_seconds=0.0,
+            holds=Holds(),
         )
 
         async def prepare(call: Call) -> None:

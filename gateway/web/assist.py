@@ -51,8 +51,13 @@ def routes(current: Callable[[], House]) -> APIRouter:
                 fresh = partial(make, house.assist, job)
                 return once(ticket, fresh, stream=stream) if ticket else fresh()
 
-            silence = house.streams.keepalive
-            return Relay(opening, job.call.id, streams=lambda: stream, silence=silence)
+            return Relay(
+                opening,
+                job.call.id,
+                streams=lambda: stream,
+                silence=house.streams.keepalive,
+                headers=lambda: job.call.reply_headers,
+            )
 
         api.add_api_route(
             f"/{action.name}/stream" if stream else f"/{action.name}",
@@ -77,7 +82,11 @@ def _add_preview(api: APIRouter, current: Callable[[], House]) -> None:
         house = current()
         read = partial(json_of, request, raw, house.intake.json)
         job = _rehearsal(request, read, house.timeouts.total)
-        return Relay(lambda: _plain(house.assist, job), job.call.id)
+        return Relay(
+            lambda: _plain(house.assist, job),
+            job.call.id,
+            headers=lambda: job.call.reply_headers,
+        )
 
     api.add_api_route(
         "/context/preview",

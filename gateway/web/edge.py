@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -45,11 +46,18 @@ class ErrorResponse(Response):
         self.raw_headers = [*error_headers(error), length]
 
 
-async def send_error(send: Send, error: GatewayError, call_id: str) -> None:
-    """The whole of an error answer."""
+async def send_error(
+    send: Send,
+    error: GatewayError,
+    call_id: str,
+    added: Sequence[tuple[bytes, bytes]] = (),
+) -> None:
+    """The whole of an error answer, with these headers besides its own."""
     response = ErrorResponse(error, call_id)
     start = {"type": "http.response.start", "status": response.status_code}
-    await send({**start, "headers": response.raw_headers})
+    known = {name for name, _ in response.raw_headers}
+    headers = [*response.raw_headers, *(one for one in added if one[0] not in known)]
+    await send({**start, "headers": headers})
     await send({"type": "http.response.body", "body": response.body})
 
 

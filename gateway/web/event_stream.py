@@ -11,6 +11,8 @@ from starlette.types import Send
 
 from gateway.domain.sse import COMMENT
 
+Headers = Sequence[tuple[bytes, bytes]]
+
 _HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     # Both keep proxies from holding events back.
@@ -26,14 +28,21 @@ class EventStream:
 
     Whenever nothing has been sent for `silence` seconds (0: never), a comment goes out, so that
     no proxy takes the line for dead; the first one begins the response. It does so only where
-    `wanted()` says that the answer will be a stream. One timer in all, which a chunk does not
-    touch.
+    `wanted()` says that the answer will be a stream; `added()` are the headers to send by then. One
+    timer in all, which a chunk does not touch.
     """
 
-    def __init__(self, send: Send, silence: float, wanted: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        send: Send,
+        silence: float,
+        wanted: Callable[[], bool],
+        added: Callable[[], Headers] = tuple,
+    ) -> None:
         self._send = send
         self._silence = silence
         self._wanted = wanted
+        self._added = added
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
         self._sending = False
@@ -59,7 +68,7 @@ class EventStream:
             self._comment.cancel()
             await asyncio.gather(self._comment, return_exceptions=True)
 
-    async def begin(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    async def begin(self, headers: Headers) -> None:
         """The head of the response, unless a comment has begun it already."""
         await self._wait_for_comment()
         if not self.started:
@@ -87,9 +96,9 @@ class EventStream:
         self._silence = 0
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def _begin(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    async def _begin(self, headers: Headers) -> None:
         self.started = True
-        head = [*_HEADERS, *headers]
+        head = [*_HEADERS, *headers, *self._added()]
         await self._send({"type": "http.response.start", "status": 200, "headers": head})
 
     def _look(self) -> None:

@@ -94,6 +94,7 @@ def _add(api: APIRouter, endpoint: Endpoint, current: Callable[[], House]) -> No
             call.id,
             streams=lambda: call.stream,
             silence=house.streams.keepalive,
+            headers=lambda: call.reply_headers,
         )
 
     api.add_api_route(
