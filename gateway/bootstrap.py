@@ -7,12 +7,13 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gateway.adapters import litellm_config
 from gateway.adapters.discovery import Discovery, OneServer
 from gateway.adapters.health import Health
+from gateway.adapters.metered import Metered
 from gateway.adapters.prompts import PromptFiles
 from gateway.adapters.record_queue import Told, shared_records
 from gateway.adapters.records import Records
@@ -22,6 +23,7 @@ from gateway.adapters.syntax import TreeSitter
 from gateway.adapters.telemetry import Telemetry
 from gateway.adapters.tokens import ReplicaTokens
 from gateway.adapters.transport import AiohttpWire
+from gateway.chain import own_tools
 from gateway.domain.limits import StreamLimits, Timeouts
 from gateway.domain.retry import RetryRule
 from gateway.domain.retry_budget import RetryBudget
@@ -97,8 +99,8 @@ class Gateway:
     """Everything that a door stands on. It works inside `async with gateway.running()`.
 
     What a reload must not lose is built here, once: connections, the router's counts, the queues,
-    telemetry, records, what was spent on retries and hedges. All else is in `house`: ask for it
-    anew for each request.
+    telemetry, records, what policies count, what was spent on retries and hedges. All else is in
+    `house`: ask for it anew for each request.
     """
 
     def __init__(self, settings: Settings, fleet: Fleet) -> None:
@@ -106,7 +108,8 @@ class Gateway:
         from gateway.adapters.litellm_provider import LiteLLMProviders
         from gateway.adapters.litellm_router import LiteLLMRouter
 
-        plan = plan_of(settings, fleet)
+        self.tools = replace(own_tools(), meters=Metered(lambda: self.telemetry))
+        plan = plan_of(settings, fleet, self.tools)
         self.states = ReplicaStates(
             time.monotonic,
             max_age=settings.affinity.max_age_s,

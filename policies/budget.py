@@ -143,9 +143,9 @@ class Budget(Policy):
                 continue
             limit = round(money * _MICRO) if money is not None else tokens or 0
             period = Period.calendar(rule.every, self.settings.timezone, now)
-            account = _Account(rule, names, limit, period)
-            kind = f"{account.unit}:{rule.every}:{'hard' if rule.hard else 'soft'}"
-            found[rule.account(f"{self.tools.name}:{kind}", names)] = account
+            one = _Account(rule, names, limit, period)
+            kind = f"{one.unit}:{rule.every}:{'hard' if rule.hard else 'soft'}"
+            found[rule.account(f"{self.tools.name}:{kind}", names)] = one
         return found
 
     def _worth(self, call: Call, account: _Account, usage: Usage) -> int:
@@ -182,8 +182,8 @@ class Budget(Policy):
                     self._alert(account, used, percent)
 
     def _alert(self, account: _Account, used: int, percent: int) -> None:
-        whose, rule = account.rule.whose(account.names), account.rule
-        told = {"percent": percent, "unit": account.unit, "every": rule.every}
+        whose = account.rule.whose(account.names)
+        told = {"percent": percent, "unit": account.unit, "every": account.rule.every}
         told |= {"used": account.shown(used), "limit": account.shown(account.limit)}
         self.tools.log.warning("budget.alert", extra={"fields": {"whose": whose, **told}})
         self.tools.meters.budget_alert(self.tools.name, percent)
@@ -192,9 +192,8 @@ class Budget(Policy):
     def _refusal(self, call: Call, full: Full, account: _Account) -> Refusal:
         rule, left = account.rule, account.shown(full.balance.remaining or 0)
         limit, wanted = account.shown(account.limit), account.shown(full.claim.amount)
-        # Clients that try again by themselves would do so for weeks.
-        call.reply_headers["x-should-retry"] = "false"
-        code, over = "insufficient_quota", account.period.over - self.tools.now()
+        call.reply_headers["x-should-retry"] = "false"  # clients would do so for weeks
+        code, wait = "insufficient_quota", math.ceil(account.period.over - self.tools.now())
         said = f"The budget of this {rule.scope} for this {rule.every} does not suffice: {left} of "
         said += f"{limit} {account.unit} are left, and this call may take {wanted}."
-        return Refusal(said, status=429, code=code, type=code, retry_after=math.ceil(over))
+        return Refusal(said, status=429, code=code, type=code, retry_after=wait)

@@ -5,32 +5,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-
 from gateway.domain import genai
+from gateway.domain.limit_metrics import BUDGET_ALERTS, BUDGET_USED, POLICY_SECONDS, RATE_LIMITED
+from gateway.domain.metric import Kind as Kind
+from gateway.domain.metric import Metric as Metric
 
 OTHER = "other"
-
-
-class Kind(StrEnum):
-    """Prometheus' own words."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One row. `unit` is a plural noun; `buckets` are upper bounds, of histograms only."""
-
-    name: str
-    kind: Kind
-    unit: str
-    help: str
-    labels: tuple[str, ...] = ()
-    buckets: tuple[float, ...] = ()
 
 
 # Answers of language models take minutes: the web's usual buckets end at 10 s.
@@ -253,6 +233,7 @@ METRICS: tuple[Metric, ...] = (
     *(INPUT_TOKENS, OUTPUT_TOKENS, CACHED_TOKENS),
     *(ATTEMPTS, UPSTREAM_UP, REPLICA_STATE, RETRIES, POLICY_DECISIONS, CONFIG_RELOADS, CONFIG_INFO),
     *(HANDOVERS, HEDGES, RETRIES_DENIED, MALFORMED_EVENTS, RECORDS_SHARED, RECORDS_DROPPED),
+    *(POLICY_SECONDS, RATE_LIMITED, BUDGET_USED, BUDGET_ALERTS),
     *(PROMPTS_INFO, PROMPT_REQUESTS, PROMPT_DURATION, PROMPT_TOKENS, SHADOW_RUNS),
 )
 
@@ -269,6 +250,8 @@ LABELS: dict[str, str] = {
     "reason": "a fault's name, such as `connect_error`, `server_error`, `timeout`",
     "priority": "`interactive`, `normal` or `batch`",
     "policy": f"the policy's name; after the first 100 of a process, `{OTHER}`",
+    "scope": "of whom the limit is: `key`, `team and model`, `all`, …",
+    "percent": "one of the policy's `alerts`: `80`, `100`",
     "decision": f"the policy's word; after the first 16 of a process, `{OTHER}`",
     "prompt": f"the prompt's name; after the first 100 of a process, `{OTHER}`",
     "prompt_text": f"`name@version+sha`; after the first 200 of a process, `{OTHER}`",

@@ -30,10 +30,10 @@ class Period:
         """The last second, minute, hour or day. It counts in whole parts of it and takes one more,
         so that no stretch of that length, wherever it begins, ever sees more than the limit."""
         seconds, parts = SECONDS[every], _PARTS[every]
-        length = seconds / parts
-        bucket = int(now // length)
-        window = Window(bucket, parts + 1, length)
-        return cls(window, (bucket - parts) * length, (bucket + parts + 1) * length)
+        bucket = int(now * parts / seconds)
+        window = Window(bucket, parts + 1, seconds / parts)
+        over = (bucket + parts + 1) * seconds / parts
+        return cls(window, (bucket - parts) * seconds / parts, over)
 
     @classmethod
     def calendar(cls, term: Term, zone: tzinfo, now: float) -> Period:

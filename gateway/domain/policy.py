@@ -112,10 +112,14 @@ class When:
     def covers(self, call: Call) -> bool:
         """All three must agree. `paths` are the client's own: /v1/chat/completions, /api/ai/*."""
         return (
-            _any(self.models, call.model)
+            self.names(call.model)
             and _any(self.teams, call.caller.team)
             and _any(self.paths, call.route)
         )
+
+    def names(self, model: str) -> bool:
+        """Whether calls of that model may be meant."""
+        return _any(self.models, model)
 
 
 def _any(globs: tuple[str, ...], name: str) -> bool:

@@ -122,7 +122,11 @@ class Tools:
             if told is not None and balances:
                 await told(balances)
 
-        call.holds.add(settle)
+        try:
+            call.holds.add(settle)
+        except RuntimeError:
+            await held.settle({})  # the call is over: nobody else would
+            raise
         return held
 
     async def once(self, mark: str, window: Window) -> bool:
