@@ -1,4 +1,4 @@
-"""What the tests of policies that count share: a time that moves, real counters in memory, calls."""
+"""What tests of policies that count share: a time that moves, counters in memory, calls."""
 
 from __future__ import annotations
 

@@ -236,7 +236,8 @@ async def _walk(steps: list[tuple[str, int]]) -> None:
         assert used + sum(most for _, most in running) <= limit
     for one, _ in running:
         await one.holds.release(Outcome(OutcomeKind.FAILED))
-    (account,) = [a for a in bench.tools.counters._accounts.values()] or [None]  # type: ignore[attr-defined]
+    known = bench.tools.counters._accounts.values()  # type: ignore[attr-defined]
+    (account,) = tuple(known) or (None,)
     assert account is None or (account.used, account.held) == (used, 0)
 
 
