@@ -6,12 +6,11 @@ import asyncio
 import logging
 import time
 import uuid
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import count
+from itertools import count, islice
 
 from gateway.adapters.redis_line import RedisLine, Word
 from gateway.adapters.redis_scripts import BALANCE, CLAIM, RENEW, SEPARATOR, SETTLE
@@ -104,7 +103,7 @@ class RedisCounters:
         self._seeds = Seeds()
         self.epoch = ""
         self._live: dict[str, RedisHeld] = {}
-        self._kept: deque[_Settling] = deque()
+        self._kept: dict[int, _Settling] = {}
         self._work = asyncio.Event()
 
     @property
@@ -190,7 +189,7 @@ class RedisCounters:
             if not written:
                 self._keep(settling)
 
-    async def _write(self, one: _Settling, *, anyway: bool = False) -> Mapping[str, Balance]:
+    async def _write(self, one: _Settling) -> Mapping[str, Balance]:
         hold = one.hold
         age = int((time.monotonic() - one.since) * 1000)
         words: list[Word] = [PREFIX, hold.group, hold.id, one.epoch, age]
@@ -198,15 +197,15 @@ class RedisCounters:
             window, amount = claim.window, max(0, one.amounts.get(claim.account, 0))
             words += [_name(claim.account), amount, _limit(claim.limit), window.bucket]
             words += [window.span, _idle(window), "1" if claim.seed else ""]
-        head, *rest = (await self._line.ask(SETTLE, words, anyway=anyway)).split(SEPARATOR)
+        head, *rest = (await self._line.ask(SETTLE, words)).split(SEPARATOR)
         self._meet(head.partition(" ")[2])
         return _balances(hold.claims, rest)
 
     def _keep(self, one: _Settling) -> None:
         if len(self._kept) >= _MOST_KEPT:
-            self._kept.popleft()
+            del self._kept[next(iter(self._kept))]
             self._lost(1)
-        self._kept.append(one)
+        self._kept[next(self._ids)] = one
         self._work.set()
 
     def _heard(self, is_so: bool) -> None:
@@ -270,19 +269,17 @@ class RedisCounters:
         self._meet(said.partition(" ")[2])
 
     async def _catch_up(self) -> None:
-        """Write what was kept. Whatever fails is kept again: Redis counts each but once."""
+        """Write what was kept, until all of it is: Redis counts each but once."""
         while self._kept:
-            batch = [self._kept.popleft() for _ in range(min(_AT_ONCE, len(self._kept)))]
-            writing = [self._write(one) for one in batch]
+            batch = dict(islice(self._kept.items(), _AT_ONCE))
+            writing = [self._write(one) for one in batch.values()]
             results = await asyncio.gather(*writing, return_exceptions=True)
-            failed = [
-                one
-                for one, result in zip(batch, results, strict=True)
-                if isinstance(result, BaseException)
-            ]
-            self._kept.extendleft(reversed(failed))
+            failed = [one for one in results if isinstance(one, BaseException)]
+            for number, result in zip(batch, results, strict=True):
+                if not isinstance(result, BaseException):
+                    self._kept.pop(number, None)  # it may have been lost meanwhile
             if failed:
-                raise CountersUnavailable(detail="some could not be written")
+                raise failed[0]
 
     async def _restore(self) -> None:
         """Claim anew, past all limits, what lives and was lost with an earlier Redis."""
