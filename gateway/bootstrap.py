@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.adapters import litellm_config
+from gateway.adapters.database import Database
 from gateway.adapters.discovery import Discovery, OneServer
 from gateway.adapters.health import Health
 from gateway.adapters.prompts import PromptFiles
@@ -117,6 +118,8 @@ class Gateway:
         )
         self._shared = shared_records(settings.records, self._told())
         self.records = Records(settings.records.keep, settings.records.max_bytes, self._shared)
+        # None where nothing is kept: a gateway that nobody gave a folder or a URL.
+        self.database = Database(url) if (url := settings.state.url) is not None else None
         self.telemetry = Telemetry(
             settings.telemetry, self.router.models, time.monotonic, self.records.keep
         )
@@ -260,6 +263,8 @@ class Gateway:
         here; all are closed at the end, spans sent last."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.telemetry.aclose)
+            if self.database is not None:
+                stack.push_async_callback(self.database.aclose)
             if self._shared is not None:
                 await stack.enter_async_context(self._shared.writing())
             await stack.enter_async_context(self._wire)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import random
 import time
@@ -25,9 +24,10 @@ from gateway.domain.call import Caller
 from gateway.domain.document import ConfigError, Problem, did_you_mean
 from gateway.domain.limits import QueueLimits, StreamLimits, Timeouts
 from gateway.domain.policy import Link, Tools
-from gateway.settings import Settings
+from gateway.settings import Settings, database_url, packages
 from gateway.settings.paths import CONFIG_FILES
 from gateway.settings.redis_url import shown
+from gateway.settings.state import State
 from gateway.settings.tree import Records
 
 Part = TypeVar("Part")
@@ -99,7 +99,8 @@ def read(
     chain = report.take(lambda: _chain(settings, rules, before), _about_chain)
     files = report.take(lambda: prompts.load(settings.paths.prompts_dir), _about_prompts)
     report.take(lambda: read_tokenizers(settings.assist.tokenizers), _about_tokenizers)
-    report.take(lambda: check_records(settings), _about_records)
+    report.take(lambda: packages.check_records(settings), _about_records)
+    report.take(lambda: packages.check_state(settings), _about_state)
     count = sum(len(team.keys) for team in settings.teams)
     report.lines.append(
         f"keys: {count}" if count else "keys: none, so every caller on loopback is let in"
@@ -111,7 +112,8 @@ def read(
 
 def plan_of(settings: Settings, fleet: Fleet) -> Plan:
     """The plan of a gateway on these models. ConfigError when the rest cannot be used."""
-    check_records(settings)
+    packages.check_records(settings)
+    packages.check_state(settings)
     rules = watch.digest({settings.paths.policies_dir: "*.py"})
     files = prompts.load(settings.paths.prompts_dir)
     return Plan(settings, fleet, _chain(settings, rules, None), files, rules)
@@ -148,17 +150,6 @@ def fleet_of(settings: Settings, embedded_url: str = "") -> Fleet:
 def keys_of(settings: Settings) -> dict[str, Caller]:
     """SHA-256 of each key → whose it is."""
     return {key.sha256: Caller(team.name, key.id) for team in settings.teams for key in team.keys}
-
-
-def check_records(settings: Settings) -> Records:
-    """Where decision records are kept. ConfigError where that takes a package that is missing."""
-    records = settings.records
-    if records.redis_url is not None and importlib.util.find_spec("redis") is None:
-        place = settings.origin("records", "redis_url")
-        message = "records.redis_url is set, but the package redis is not installed"
-        fix = "`make install` in a checkout, else `pip install 'vllm-gateway[redis]'`"
-        raise ConfigError([Problem(place.file, place.line, message, fix)])
-    return records
 
 
 def affinity_of(settings: Settings) -> AffinityRule:
@@ -284,6 +275,10 @@ def _about_records(records: Records) -> list[str]:
     if records.redis_url is None or not records.keep:
         return []
     return [f"records: the newest {records.keep} in {shown(records.redis_url)}"]
+
+
+def _about_state(state: State) -> list[str]:
+    return [f"state: {database_url.shown(state.url)}"] if state.url is not None else []
 
 
 def _about_tokenizers(files: object) -> list[str]:
