@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.adapters import litellm_config
+from gateway.adapters.counting import Counting
 from gateway.adapters.database import Database
 from gateway.adapters.discovery import Discovery, OneServer
 from gateway.adapters.health import Health
@@ -135,6 +136,7 @@ class Gateway:
             clock=time.monotonic,
             random=random.random,
         )
+        self.counting = Counting(settings.state, self.telemetry.change)
         self.admission = self._queues(settings)
         retries, hedging = settings.retries, settings.hedging
         self._budget = RetryBudget(retries.budget, retries.floor, time.monotonic)
@@ -267,6 +269,7 @@ class Gateway:
                 stack.push_async_callback(self.database.aclose)
             if self._shared is not None:
                 await stack.enter_async_context(self._shared.writing())
+            await stack.enter_async_context(self.counting.running())
             await stack.enter_async_context(self._wire)
             stack.push_async_callback(self._providers.close)
             stack.callback(self.router.close)

@@ -15,6 +15,7 @@ from gateway.adapters import litellm_config, policy_files, prompts, watch
 from gateway.adapters.embedded import MODEL
 from gateway.adapters.health import HealthRule
 from gateway.adapters.litellm_config import LiteLLMConfig, Source
+from gateway.adapters.model_prices import about_prices, prices_of
 from gateway.adapters.prompts import PromptFiles
 from gateway.adapters.rounds import Pace
 from gateway.adapters.tokens import read_tokenizers
@@ -24,6 +25,7 @@ from gateway.domain.call import Caller
 from gateway.domain.document import ConfigError, Problem, did_you_mean
 from gateway.domain.limits import QueueLimits, StreamLimits, Timeouts
 from gateway.domain.policy import Link, Tools
+from gateway.domain.prices import Prices
 from gateway.settings import Settings, database_url, packages
 from gateway.settings.paths import CONFIG_FILES
 from gateway.settings.redis_url import shown
@@ -59,6 +61,7 @@ class Plan:
     chain: list[Link]
     prompts: PromptFiles
     rules: str = ""
+    prices: Prices = field(default_factory=Prices)
 
 
 @dataclass(slots=True)
@@ -101,13 +104,15 @@ def read(
     report.take(lambda: read_tokenizers(settings.assist.tokenizers), _about_tokenizers)
     report.take(lambda: packages.check_records(settings), _about_records)
     report.take(lambda: packages.check_state(settings), _about_state)
+    config = fleet.config if fleet is not None else None
+    costs = report.take(lambda: prices_of(settings, config), about_prices)
     count = sum(len(team.keys) for team in settings.teams)
     report.lines.append(
         f"keys: {count}" if count else "keys: none, so every caller on loopback is let in"
     )
-    if report.problems or fleet is None or chain is None or files is None:
+    if report.problems or fleet is None or chain is None or files is None or costs is None:
         return None, report
-    return Plan(settings, fleet, chain, files, rules), report
+    return Plan(settings, fleet, chain, files, rules, costs), report
 
 
 def plan_of(settings: Settings, fleet: Fleet) -> Plan:
@@ -116,7 +121,8 @@ def plan_of(settings: Settings, fleet: Fleet) -> Plan:
     packages.check_state(settings)
     rules = watch.digest({settings.paths.policies_dir: "*.py"})
     files = prompts.load(settings.paths.prompts_dir)
-    return Plan(settings, fleet, _chain(settings, rules, None), files, rules)
+    costs = prices_of(settings, fleet.config)
+    return Plan(settings, fleet, _chain(settings, rules, None), files, rules, costs)
 
 
 def places(settings: Settings) -> watch.Places:
@@ -278,7 +284,8 @@ def _about_records(records: Records) -> list[str]:
 
 
 def _about_state(state: State) -> list[str]:
-    return [f"state: {database_url.shown(state.url)}"] if state.url is not None else []
+    lines = [f"state: {database_url.shown(state.url)}"] if state.url is not None else []
+    return lines + ([f"counters: {shown(state.redis_url)}"] if state.redis_url is not None else [])
 
 
 def _about_tokenizers(files: object) -> list[str]:

@@ -203,10 +203,14 @@ class RedisCounters:
 
     def _keep(self, one: _Settling) -> None:
         if len(self._kept) >= _MOST_KEPT:
-            del self._kept[next(iter(self._kept))]
-            self._lost(1)
+            self._lose(self._kept.pop(next(iter(self._kept))))
         self._kept[next(self._ids)] = one
         self._work.set()
+
+    def _lose(self, *lost: _Settling) -> None:
+        """What nobody knows to have been claimed was no settlement."""
+        if many := sum(bool(one.epoch) for one in lost):
+            self._lost(many)
 
     def _heard(self, is_so: bool) -> None:
         self._work.set()
@@ -298,8 +302,8 @@ class RedisCounters:
             async with asyncio.timeout(_FLUSH_S):
                 await self._catch_up()
         except (TimeoutError, CountersUnavailable):
-            self._lost(len(self._kept))
             _log.warning("shared counters: %d settlements were not written", len(self._kept))
+            self._lose(*self._kept.values())
         await self.aclose()
 
 
