@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gateway.adapters import litellm_config
+from gateway.adapters.counting import Counting
+from gateway.adapters.database import Database
 from gateway.adapters.discovery import Discovery, OneServer
 from gateway.adapters.health import Health
 from gateway.adapters.metered import Metered
@@ -57,7 +59,7 @@ from gateway.plan import (
     streams_of,
     timeouts_of,
 )
-from gateway.settings import Settings
+from gateway.settings import Settings, packages
 
 if TYPE_CHECKING:
     from gateway.adapters.litellm_router import LiteLLMRouter
@@ -108,7 +110,11 @@ class Gateway:
         from gateway.adapters.litellm_provider import LiteLLMProviders
         from gateway.adapters.litellm_router import LiteLLMRouter
 
-        self.tools = replace(own_tools(), meters=Metered(lambda: self.telemetry))
+        packages.check_state(settings)
+        # Telemetry is made after what tells it of itself.
+        self.counting = Counting(settings.state, lambda *said: self.telemetry.change(*said))
+        meters = Metered(lambda: self.telemetry)
+        self.tools = replace(own_tools(), counters=self.counting.counters, meters=meters)
         plan = plan_of(settings, fleet, self.tools)
         self.states = ReplicaStates(
             time.monotonic,
@@ -120,6 +126,8 @@ class Gateway:
         )
         self._shared = shared_records(settings.records, self._told())
         self.records = Records(settings.records.keep, settings.records.max_bytes, self._shared)
+        # None where nothing is kept: a gateway that nobody gave a folder or a URL.
+        self.database = Database(url) if (url := settings.state.url) is not None else None
         self.telemetry = Telemetry(
             settings.telemetry, self.router.models, time.monotonic, self.records.keep
         )
@@ -263,8 +271,11 @@ class Gateway:
         here; all are closed at the end, spans sent last."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.telemetry.aclose)
+            if self.database is not None:
+                stack.push_async_callback(self.database.aclose)
             if self._shared is not None:
                 await stack.enter_async_context(self._shared.writing())
+            await stack.enter_async_context(self.counting.running())
             await stack.enter_async_context(self._wire)
             stack.push_async_callback(self._providers.close)
             stack.callback(self.router.close)

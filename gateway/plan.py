@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import SecretStr
@@ -13,6 +12,7 @@ from gateway.adapters import litellm_config, prompts, watch
 from gateway.adapters.embedded import MODEL
 from gateway.adapters.health import HealthRule
 from gateway.adapters.litellm_config import LiteLLMConfig, Source
+from gateway.adapters.model_prices import about_prices, prices_of
 from gateway.adapters.prompts import PromptFiles
 from gateway.adapters.rounds import Pace
 from gateway.adapters.tokens import read_tokenizers
@@ -20,13 +20,14 @@ from gateway.chain import about_chain, own_tools, read_chain
 from gateway.domain.affinity import AffinityRule
 from gateway.domain.bounds import Bounds, InputLimits, JsonBounds
 from gateway.domain.call import Caller
-from gateway.domain.document import CheckReport, ConfigError, Problem, did_you_mean
+from gateway.domain.document import CheckReport, Problem, did_you_mean
 from gateway.domain.limits import QueueLimits, StreamLimits, Timeouts
 from gateway.domain.policy import Link, Tools
 from gateway.domain.prices import Prices
-from gateway.settings import Settings
+from gateway.settings import Settings, database_url, packages
 from gateway.settings.paths import CONFIG_FILES
 from gateway.settings.redis_url import shown
+from gateway.settings.state import State
 from gateway.settings.tree import Records
 
 
@@ -74,7 +75,6 @@ def read(
     """Reads models, policies, prompts and tokenizers; no plan where anything has a problem. What
     has not changed since `before`, and remembers something, is taken from there. `tools` are for
     the policies."""
-    tools = tools or own_tools()
     report = CheckReport()
     if exposed := settings.exposure_problem():
         report.problems.append(exposed)
@@ -82,29 +82,34 @@ def read(
     fleet = report.take(lambda: fleet_of(settings, embedded_url), _about_fleet)
     if fleet is not None and fleet.config is not None:
         report.problems += _strangers(settings, fleet.config)
-    names = _names(fleet)
+    config = fleet.config if fleet is not None else None
+    costs = report.take(lambda: prices_of(settings, config), about_prices)
+    tools, names = replace(tools or own_tools(), prices=costs or Prices()), _names(fleet)
     chain = report.take(
         lambda: _chain(settings, tools, rules, before), lambda links: about_chain(links, names)
     )
     files = report.take(lambda: prompts.load(settings.paths.prompts_dir), _about_prompts)
     report.take(lambda: read_tokenizers(settings.assist.tokenizers), _about_tokenizers)
-    report.take(lambda: check_records(settings), _about_records)
+    report.take(lambda: packages.check_records(settings), _about_records)
+    report.take(lambda: packages.check_state(settings), _about_state)
     count = sum(len(team.keys) for team in settings.teams)
     report.lines.append(
         f"keys: {count}" if count else "keys: none, so every caller on loopback is let in"
     )
-    if report.problems or fleet is None or chain is None or files is None:
+    if report.problems or fleet is None or chain is None or files is None or costs is None:
         return None, report
-    return Plan(settings, fleet, chain, files, rules, tools.prices), report
+    return Plan(settings, fleet, chain, files, rules, costs), report
 
 
 def plan_of(settings: Settings, fleet: Fleet, tools: Tools | None = None) -> Plan:
     """The plan of a gateway on these models. ConfigError when the rest cannot be used."""
-    check_records(settings)
+    packages.check_records(settings)
+    packages.check_state(settings)
     rules = watch.digest({settings.paths.policies_dir: "*.py"})
     files = prompts.load(settings.paths.prompts_dir)
-    tools = tools or own_tools()
-    return Plan(settings, fleet, read_chain(settings, tools), files, rules, tools.prices)
+    costs = prices_of(settings, fleet.config)
+    tools = replace(tools or own_tools(), prices=costs)
+    return Plan(settings, fleet, read_chain(settings, tools), files, rules, costs)
 
 
 def places(settings: Settings) -> watch.Places:
@@ -138,17 +143,6 @@ def fleet_of(settings: Settings, embedded_url: str = "") -> Fleet:
 def keys_of(settings: Settings) -> dict[str, Caller]:
     """SHA-256 of each key → whose it is."""
     return {key.sha256: Caller(team.name, key.id) for team in settings.teams for key in team.keys}
-
-
-def check_records(settings: Settings) -> Records:
-    """Where decision records are kept. ConfigError where that takes a package that is missing."""
-    records = settings.records
-    if records.redis_url is not None and importlib.util.find_spec("redis") is None:
-        place = settings.origin("records", "redis_url")
-        message = "records.redis_url is set, but the package redis is not installed"
-        fix = "`make install` in a checkout, else `pip install 'vllm-gateway[redis]'`"
-        raise ConfigError([Problem(place.file, place.line, message, fix)])
-    return records
 
 
 def affinity_of(settings: Settings) -> AffinityRule:
@@ -275,6 +269,11 @@ def _about_records(records: Records) -> list[str]:
     if records.redis_url is None or not records.keep:
         return []
     return [f"records: the newest {records.keep} in {shown(records.redis_url)}"]
+
+
+def _about_state(state: State) -> list[str]:
+    lines = [f"state: {database_url.shown(state.url)}"] if state.url is not None else []
+    return lines + ([f"counters: {shown(state.redis_url)}"] if state.redis_url is not None else [])
 
 
 def _about_tokenizers(files: object) -> list[str]:

@@ -29,6 +29,7 @@ _FIXED: dict[str, tuple[str, ...]] = {
     "server": (),
     "telemetry": (),
     "records": (),
+    "state": (),
     "health": (),
     "affinity": (),
     "embedded": (),

@@ -71,5 +71,16 @@ def test_it_runs_without_a_checkout(installed: Run) -> None:
     assert installed("-m", "gateway", "--version").strip() == f"gateway {gateway.__version__}"
 
 
+def test_it_makes_its_own_database(installed: Run) -> None:
+    code = (
+        "import asyncio\n"
+        "from gateway.adapters.database import Database\n"
+        "async def run():\n"
+        "    await (await Database.open('sqlite:///made/gateway.db')).aclose()\n"
+        "asyncio.run(run())"
+    )
+    installed("-c", code)
+
+
 def test_what_it_ships_is_valid_configuration(installed: Run) -> None:
     installed("-m", "gateway", "check")

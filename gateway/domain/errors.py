@@ -15,6 +15,7 @@
     ├── ShuttingDown            503  shutting_down           SIGTERM has come
     ├── OutOfDescriptors        503  gateway_overloaded      no connection can be opened
     ├── RecordsUnavailable      503  records_unavailable     where they are kept does not answer
+    ├── DatabaseUnavailable     503  database_unavailable    it does not answer, or only reads
     ├── CountersUnavailable     503  counters_unavailable    nobody knows what is used (counters.py)
     └── LLMError                503  replica_unavailable     no replica gave an answer
         ├── LLMTimeoutError     504  timeout
@@ -217,6 +218,17 @@ class RecordsUnavailable(GatewayError):
         "The Redis that keeps the records of calls does not answer, and this process has none of "
         "a call with that id; try again soon."
     )
+
+    def __init__(self, *, detail: str = "") -> None:
+        super().__init__(detail=detail, retry_after=2.0)
+
+
+class DatabaseUnavailable(GatewayError):
+    """The database does not answer in time, or does not do as it is told."""
+
+    status = 503
+    code = "database_unavailable"
+    default_public = "The gateway's database does not answer; try again soon."
 
     def __init__(self, *, detail: str = "") -> None:
         super().__init__(detail=detail, retry_after=2.0)

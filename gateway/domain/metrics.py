@@ -190,6 +190,10 @@ RECORDS_DROPPED = Metric(
     "records",
     "Decision records that did not get into Redis: it was gone or too slow.",
 )
+_REACH = "Processes that reach the Redis of state.redis_url; 0 also where none is set."
+COUNTERS_UP = Metric("gw_counters_redis_up", Kind.GAUGE, "processes", _REACH)
+_UNTOLD = "Calls whose use never got into that Redis: it was gone for too long."
+COUNTERS_LOST = Metric("gw_counters_lost_total", Kind.COUNTER, "calls", _UNTOLD)
 PROMPTS_INFO = Metric(
     "gw_prompts_info",
     Kind.GAUGE,
@@ -234,6 +238,7 @@ METRICS: tuple[Metric, ...] = (
     *(ATTEMPTS, UPSTREAM_UP, REPLICA_STATE, RETRIES, POLICY_DECISIONS, CONFIG_RELOADS, CONFIG_INFO),
     *(HANDOVERS, HEDGES, RETRIES_DENIED, MALFORMED_EVENTS, RECORDS_SHARED, RECORDS_DROPPED),
     *(POLICY_SECONDS, RATE_LIMITED, BUDGET_USED, BUDGET_ALERTS),
+    *(COUNTERS_UP, COUNTERS_LOST),
     *(PROMPTS_INFO, PROMPT_REQUESTS, PROMPT_DURATION, PROMPT_TOKENS, SHADOW_RUNS),
 )
 

@@ -22,7 +22,7 @@ from gateway.settings.tree import SECTIONS, Place, Settings, Upstream
 GATEWAY_FILE = "gateway.yaml"
 
 # In gateway.yaml these may say os.environ/NAME, as litellm_config.yaml does.
-_SECRETS = {("records", "redis_url")}
+_SECRETS = {("records", "redis_url"), ("state", "database_url")}
 _ENVIRON = "os.environ/"
 
 Values = dict[str, dict[str, Any]]

@@ -18,9 +18,11 @@ from gateway.settings.attempts import Hedging, Retries, Timeouts
 from gateway.settings.limits import Limits
 from gateway.settings.paths import Paths
 from gateway.settings.policies import PolicyEntry
+from gateway.settings.prices import Prices
 from gateway.settings.redis_url import RedisUrl
 from gateway.settings.replicas import Affinity, Health
 from gateway.settings.section import Seconds, Section, Share, Wait, Weight
+from gateway.settings.state import State
 from gateway.settings.teams import Team
 
 DEFAULT_UPSTREAM = "http://localhost:8001/v1"
@@ -201,7 +203,8 @@ class Place:
 
 
 class Settings(BaseSettings):
-    """Everything an operator can set. `upstream.api_key` and `records.redis_url` are hidden."""
+    """Everything an operator can set. What may hold a password is hidden: the upstream's key, URLs
+    of Redis and of the database."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -219,6 +222,8 @@ class Settings(BaseSettings):
     telemetry: Telemetry = Telemetry()
     reload: Reload = Reload()
     records: Records = Records()
+    state: State = State()
+    prices: Prices = Prices()
     embedded: Embedded = Embedded()
     teams: tuple[Team, ...] = ()
     policies: tuple[PolicyEntry, ...] = ()
@@ -277,6 +282,8 @@ SECTIONS: dict[str, type[Section]] = {
     "telemetry": Telemetry,
     "reload": Reload,
     "records": Records,
+    "state": State,
+    "prices": Prices,
     "embedded": Embedded,
 }
 

@@ -1,0 +1,1 @@
+"""One file a step. A step only adds: processes of the version before go on beside it."""
