@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.adapters import litellm_config
@@ -15,8 +15,8 @@ from gateway.adapters.counting import Counting
 from gateway.adapters.database import Database
 from gateway.adapters.discovery import Discovery, OneServer
 from gateway.adapters.health import Health
+from gateway.adapters.keeping import Keeping
 from gateway.adapters.metered import Metered
-from gateway.adapters.prompts import PromptFiles
 from gateway.adapters.record_queue import Told, shared_records
 from gateway.adapters.records import Records
 from gateway.adapters.replica_states import ReplicaStates
@@ -26,13 +26,15 @@ from gateway.adapters.telemetry import Telemetry
 from gateway.adapters.tokens import ReplicaTokens
 from gateway.adapters.transport import AiohttpWire
 from gateway.chain import own_tools
-from gateway.domain.limits import StreamLimits, Timeouts
+from gateway.domain.audit import AuditLog
+from gateway.domain.limits import Timeouts
 from gateway.domain.retry import RetryRule
 from gateway.domain.retry_budget import RetryBudget
 from gateway.domain.screening import DENIED, Screen
 from gateway.flow.admission import Admission
 from gateway.flow.assist import Assist, AssistLimits, Extras
 from gateway.flow.attempt import Attempts
+from gateway.flow.books import Books
 from gateway.flow.context import ContextBuilder
 from gateway.flow.engine import Engine
 from gateway.flow.guard import Guard
@@ -59,42 +61,13 @@ from gateway.plan import (
     streams_of,
     timeouts_of,
 )
+from gateway.rooms import House as House
 from gateway.settings import Settings, packages
 
 if TYPE_CHECKING:
     from gateway.adapters.litellm_router import LiteLLMRouter
 
 _log = logging.getLogger("gateway.bootstrap")
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """The rooms as one configuration makes them. A reload builds a new one and puts it in the
-    place of the old, in which the requests that are in it stay to their end."""
-
-    plan: Plan
-    timeouts: Timeouts
-    streams: StreamLimits
-    identify: Identify
-    intake: Intake
-    answers: Pipeline
-    assist: Assist
-    tokens: ReplicaTokens
-
-    @property
-    def settings(self) -> Settings:
-        """Those that it was built from."""
-        return self.plan.settings
-
-    @property
-    def fleet(self) -> Fleet:
-        """Where its models come from."""
-        return self.plan.fleet
-
-    @property
-    def prompts(self) -> PromptFiles:
-        """The prompt files."""
-        return self.plan.prompts
 
 
 class Gateway:
@@ -113,8 +86,14 @@ class Gateway:
         packages.check_state(settings)
         # Telemetry is made after what tells it of itself.
         self.counting = Counting(settings.state, lambda *said: self.telemetry.change(*said))
-        meters = Metered(lambda: self.telemetry)
-        self.tools = replace(own_tools(), counters=self.counting.counters, meters=meters)
+        self.keeping = Keeping(settings.state, lambda *said: self.telemetry.change(*said))
+        self.tools = replace(
+            own_tools(),
+            counters=self.counting.counters,
+            ledger=self.keeping.ledger,
+            audit=self.keeping.audit,
+            meters=Metered(lambda: self.telemetry),
+        )
         plan = plan_of(settings, fleet, self.tools)
         self.states = ReplicaStates(
             time.monotonic,
@@ -126,8 +105,6 @@ class Gateway:
         )
         self._shared = shared_records(settings.records, self._told())
         self.records = Records(settings.records.keep, settings.records.max_bytes, self._shared)
-        # None where nothing is kept: a gateway that nobody gave a folder or a URL.
-        self.database = Database(url) if (url := settings.state.url) is not None else None
         self.telemetry = Telemetry(
             settings.telemetry, self.router.models, time.monotonic, self.records.keep
         )
@@ -168,6 +145,16 @@ class Gateway:
             on_depth=self.telemetry.queued,
             on_shed=self.telemetry.shed,
         )
+
+    @property
+    def database(self) -> Database | None:
+        """That of keys, ledger and audit log; None where nothing is kept."""
+        return self.keeping.database
+
+    @property
+    def audit(self) -> AuditLog:
+        """Where to tell what somebody has changed."""
+        return self.keeping.audit
 
     @property
     def trouble(self) -> str:
@@ -225,7 +212,7 @@ class Gateway:
             self.admission,
             Engine(self.router, attempts, rule, clock=clock, random=random.random, means=means),
             self.telemetry,
-            clock,
+            Books(clock, self.keeping.ledger, plan.prices),
         )
 
     def move_in(self, house: House) -> None:
@@ -271,8 +258,7 @@ class Gateway:
         here; all are closed at the end, spans sent last."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.telemetry.aclose)
-            if self.database is not None:
-                stack.push_async_callback(self.database.aclose)
+            await stack.enter_async_context(self.keeping.running())
             if self._shared is not None:
                 await stack.enter_async_context(self._shared.writing())
             await stack.enter_async_context(self.counting.running())

@@ -148,7 +148,8 @@ class Database:
             _log.warning("the database is unavailable (%s); trying again", trouble)
         elif was is False:
             _log.info("the database is back")
-        self._told(not trouble)
+        if was is not None or not trouble:  # who hears nothing takes it for away
+            self._told(not trouble)
 
 
 @contextmanager

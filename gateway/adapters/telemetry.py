@@ -134,13 +134,13 @@ class Telemetry:
         bounded = [self._replicas.label(v) if n == "replica" else v for n, v in named]
         self._meters.add(metric, 1, *bounded)
 
-    def change(self, metric: Metric, change: int) -> None:
-        """A gauge or a counter without labels has so many more, or less."""
-        self._meters.add(metric, change)
-
     def records_shared(self, change: int) -> None:
         """This process begins (1) or ceases (-1) to reach the store that all share."""
         self._meters.add(metrics.RECORDS_SHARED, change)
+
+    def change(self, metric: Metric, change: int) -> None:
+        """A gauge or a counter without labels has so many more, or less."""
+        self._meters.add(metric, change)
 
     def records_dropped(self, count: int) -> None:
         """So many records never got there."""

@@ -194,6 +194,12 @@ _REACH = "Processes that reach the Redis of state.redis_url; 0 also where none i
 COUNTERS_UP = Metric("gw_counters_redis_up", Kind.GAUGE, "processes", _REACH)
 _UNTOLD = "Calls whose use never got into that Redis: it was gone for too long."
 COUNTERS_LOST = Metric("gw_counters_lost_total", Kind.COUNTER, "calls", _UNTOLD)
+_AWAY = "Processes that reach the database of section state; 0 also where none is set."
+DATABASE_UP = Metric("gw_database_up", Kind.GAUGE, "processes", _AWAY)
+_BACKLOG = "Settled calls and events of the audit log that wait for the database."
+LEDGER_BACKLOG = Metric("gw_ledger_backlog", Kind.GAUGE, "entries", _BACKLOG)
+_LOST = "Those that are lost: disk and memory were full, or no database would take them."
+LEDGER_LOST = Metric("gw_ledger_lost_total", Kind.COUNTER, "entries", _LOST)
 PROMPTS_INFO = Metric(
     "gw_prompts_info",
     Kind.GAUGE,
@@ -239,6 +245,7 @@ METRICS: tuple[Metric, ...] = (
     *(HANDOVERS, HEDGES, RETRIES_DENIED, MALFORMED_EVENTS, RECORDS_SHARED, RECORDS_DROPPED),
     *(POLICY_SECONDS, RATE_LIMITED, BUDGET_USED, BUDGET_ALERTS),
     *(COUNTERS_UP, COUNTERS_LOST),
+    *(DATABASE_UP, LEDGER_BACKLOG, LEDGER_LOST),
     *(PROMPTS_INFO, PROMPT_REQUESTS, PROMPT_DURATION, PROMPT_TOKENS, SHADOW_RUNS),
 )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
+from gateway.domain.audit import AuditLog
 from gateway.domain.call import Call, Outcome
 from gateway.domain.counters import (
     Balance,
@@ -19,7 +20,7 @@ from gateway.domain.counters import (
 )
 from gateway.domain.errors import GatewayError
 from gateway.domain.fixed import FixedCounters, Heard
-from gateway.domain.ledger import Spent
+from gateway.domain.ledger import MemoryLedger, Spent
 from gateway.domain.prices import Prices
 
 Used = Callable[[Outcome], Mapping[str, int]]
@@ -40,25 +41,12 @@ class LimitMeters(Protocol):
         """A budget has reached so much of itself."""
 
 
-class Audit(Protocol):
-    """Takes what must be known later: who did what to what. Neither waits nor raises."""
-
-    def put(self, actor: str, action: str, target: str, facts: Mapping[str, Any]) -> None: ...
-
-
 class Spending(Protocol):
     """Knows what was used before: of the team, key or model that is named, since an epoch time."""
 
     async def spent(
         self, *, team: str = "", key_id: str = "", model: str = "", since: float
     ) -> Spent: ...
-
-
-class _NothingSpent:
-    async def spent(
-        self, *, team: str = "", key_id: str = "", model: str = "", since: float
-    ) -> Spent:
-        return Spent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +60,8 @@ class Tools:
     name: str = "policy"
     counters: Counters = field(default_factory=FixedCounters)
     prices: Prices = field(default_factory=Prices)
-    ledger: Spending = field(default_factory=_NothingSpent)
-    audit: Audit = field(default_factory=Heard)
+    ledger: Spending = field(default_factory=MemoryLedger)
+    audit: AuditLog = field(default_factory=Heard)
     meters: LimitMeters = field(default_factory=Heard)
 
     @classmethod
@@ -91,7 +79,7 @@ class Tools:
             now=lambda: now,
             random=lambda: random,
             prices=prices or Prices(),
-            ledger=ledger or _NothingSpent(),
+            ledger=ledger or MemoryLedger(),
         )
 
     async def reserve(
