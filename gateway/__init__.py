@@ -4,24 +4,78 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-__all__ = ["Call", "Delta", "Outcome", "Policy", "Refusal", "Tools"]
+__all__ = [
+    "Amounts",
+    "Balance",
+    "Call",
+    "Claim",
+    "Counts",
+    "Delta",
+    "Every",
+    "Full",
+    "Held",
+    "LimitSettings",
+    "Outcome",
+    "Period",
+    "Policy",
+    "Quota",
+    "Refusal",
+    "Term",
+    "Tools",
+    "Usage",
+    "Window",
+    "amount_for",
+    "counted",
+    "expected",
+    "reached",
+]
 
 if TYPE_CHECKING:
-    from gateway.domain.call import Call, Outcome
+    from gateway.domain.call import Call, Outcome, Usage
+    from gateway.domain.counters import Balance, Claim, Full, Held, Window
     from gateway.domain.errors import Refusal
-    from gateway.domain.policy import Delta, Policy, Tools
+    from gateway.domain.period import Every, Period, Term
+    from gateway.domain.policy import Delta, Policy
+    from gateway.domain.quota import (
+        Amounts,
+        Counts,
+        LimitSettings,
+        Quota,
+        amount_for,
+        counted,
+        expected,
+        reached,
+    )
+    from gateway.domain.tools import Tools
 
     __version__: str
 else:
     # pydantic takes a fifth of a second: most commands of the command line do without it, or need
     # it only for what they read.
     _HOMES = {
+        "Amounts": "quota",
+        "Balance": "counters",
         "Call": "call",
+        "Claim": "counters",
+        "Counts": "quota",
         "Delta": "policy",
+        "Every": "period",
+        "Full": "counters",
+        "Held": "counters",
+        "LimitSettings": "quota",
         "Outcome": "call",
+        "Period": "period",
         "Policy": "policy",
+        "Quota": "quota",
         "Refusal": "errors",
-        "Tools": "policy",
+        "Term": "period",
+        "Tools": "tools",
+        "Usage": "call",
+        "Window": "counters",
+        "amount_for": "quota",
+        "counted": "quota",
+        "expected": "quota",
+        "reached": "quota",
     }
 
     def __getattr__(name: str) -> object:

@@ -7,15 +7,16 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.adapters import litellm_config
+from gateway.adapters.counting import Counting
 from gateway.adapters.database import Database
 from gateway.adapters.discovery import Discovery, OneServer
 from gateway.adapters.health import Health
 from gateway.adapters.keeping import Keeping
-from gateway.adapters.prompts import PromptFiles
+from gateway.adapters.metered import Metered
 from gateway.adapters.record_queue import Told, shared_records
 from gateway.adapters.records import Records
 from gateway.adapters.replica_states import ReplicaStates
@@ -24,8 +25,9 @@ from gateway.adapters.syntax import TreeSitter
 from gateway.adapters.telemetry import Telemetry
 from gateway.adapters.tokens import ReplicaTokens
 from gateway.adapters.transport import AiohttpWire
+from gateway.chain import own_tools
 from gateway.domain.audit import AuditLog
-from gateway.domain.limits import StreamLimits, Timeouts
+from gateway.domain.limits import Timeouts
 from gateway.domain.retry import RetryRule
 from gateway.domain.retry_budget import RetryBudget
 from gateway.domain.screening import DENIED, Screen
@@ -59,7 +61,8 @@ from gateway.plan import (
     streams_of,
     timeouts_of,
 )
-from gateway.settings import Settings
+from gateway.rooms import House as House
+from gateway.settings import Settings, packages
 
 if TYPE_CHECKING:
     from gateway.adapters.litellm_router import LiteLLMRouter
@@ -67,42 +70,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger("gateway.bootstrap")
 
 
-@dataclass(frozen=True, slots=True)
-class House:
-    """The rooms as one configuration makes them. A reload builds a new one and puts it in the
-    place of the old, in which the requests that are in it stay to their end."""
-
-    plan: Plan
-    timeouts: Timeouts
-    streams: StreamLimits
-    identify: Identify
-    intake: Intake
-    answers: Pipeline
-    assist: Assist
-    tokens: ReplicaTokens
-
-    @property
-    def settings(self) -> Settings:
-        """Those that it was built from."""
-        return self.plan.settings
-
-    @property
-    def fleet(self) -> Fleet:
-        """Where its models come from."""
-        return self.plan.fleet
-
-    @property
-    def prompts(self) -> PromptFiles:
-        """The prompt files."""
-        return self.plan.prompts
-
-
 class Gateway:
     """Everything that a door stands on. It works inside `async with gateway.running()`.
 
     What a reload must not lose is built here, once: connections, the router's counts, the queues,
-    telemetry, records, what was spent on retries and hedges. All else is in `house`: ask for it
-    anew for each request.
+    telemetry, records, what policies count, what was spent on retries and hedges. All else is in
+    `house`: ask for it anew for each request.
     """
 
     def __init__(self, settings: Settings, fleet: Fleet) -> None:
@@ -110,7 +83,18 @@ class Gateway:
         from gateway.adapters.litellm_provider import LiteLLMProviders
         from gateway.adapters.litellm_router import LiteLLMRouter
 
-        plan = plan_of(settings, fleet)
+        packages.check_state(settings)
+        # Telemetry is made after what tells it of itself.
+        self.counting = Counting(settings.state, lambda *said: self.telemetry.change(*said))
+        self.keeping = Keeping(settings.state, lambda *said: self.telemetry.change(*said))
+        self.tools = replace(
+            own_tools(),
+            counters=self.counting.counters,
+            ledger=self.keeping.ledger,
+            audit=self.keeping.audit,
+            meters=Metered(lambda: self.telemetry),
+        )
+        plan = plan_of(settings, fleet, self.tools)
         self.states = ReplicaStates(
             time.monotonic,
             max_age=settings.affinity.max_age_s,
@@ -124,7 +108,6 @@ class Gateway:
         self.telemetry = Telemetry(
             settings.telemetry, self.router.models, time.monotonic, self.records.keep
         )
-        self.keeping = Keeping(settings.state, self.telemetry.change)
         self._names = Resolver()
         self._wire = AiohttpWire(connect=settings.timeouts.connect_s)
         self._providers = LiteLLMProviders()
@@ -229,7 +212,7 @@ class Gateway:
             self.admission,
             Engine(self.router, attempts, rule, clock=clock, random=random.random, means=means),
             self.telemetry,
-            Books(clock, self.keeping.ledger),
+            Books(clock, self.keeping.ledger, plan.prices),
         )
 
     def move_in(self, house: House) -> None:
@@ -278,6 +261,7 @@ class Gateway:
             await stack.enter_async_context(self.keeping.running())
             if self._shared is not None:
                 await stack.enter_async_context(self._shared.writing())
+            await stack.enter_async_context(self.counting.running())
             await stack.enter_async_context(self._wire)
             stack.push_async_callback(self._providers.close)
             stack.callback(self.router.close)

@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import os
-import random
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pydantic import SecretStr
 
-from gateway.adapters import litellm_config, policy_files, prompts, watch
+from gateway.adapters import litellm_config, prompts, watch
 from gateway.adapters.embedded import MODEL
 from gateway.adapters.health import HealthRule
 from gateway.adapters.litellm_config import LiteLLMConfig, Source
+from gateway.adapters.model_prices import about_prices, prices_of
 from gateway.adapters.prompts import PromptFiles
 from gateway.adapters.rounds import Pace
 from gateway.adapters.tokens import read_tokenizers
+from gateway.chain import about_chain, own_tools, read_chain
 from gateway.domain.affinity import AffinityRule
 from gateway.domain.bounds import Bounds, InputLimits, JsonBounds
 from gateway.domain.call import Caller
-from gateway.domain.document import ConfigError, Problem, did_you_mean
+from gateway.domain.document import CheckReport, Problem, did_you_mean
 from gateway.domain.limits import QueueLimits, StreamLimits, Timeouts
 from gateway.domain.policy import Link, Tools
+from gateway.domain.prices import Prices
 from gateway.settings import Settings, database_url, packages
 from gateway.settings.paths import CONFIG_FILES
 from gateway.settings.redis_url import shown
 from gateway.settings.state import State
 from gateway.settings.tree import Records
-
-Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +50,15 @@ class Fleet:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One reading of the configuration, whole and in order. `rules` is the digest of the policies'
-    files: while it stays, a reload keeps the policies that run, and what they remember."""
+    files: while these and `prices` stay, a reload keeps the policies that run, and what they
+    remember."""
 
     settings: Settings
     fleet: Fleet
     chain: list[Link]
     prompts: PromptFiles
     rules: str = ""
-
-
-@dataclass(slots=True)
-class CheckReport:
-    """What `gateway check` found: problems, and a line for each thing that is fine."""
-
-    problems: list[Problem] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-
-    def take(self, read: Callable[[], Part], says: Callable[[Part], list[str]]) -> Part | None:
-        """What `read` gives and the lines that it is worth; None, and its problems, if broken."""
-        try:
-            part = read()
-        except ConfigError as error:
-            self.problems += error.problems
-            return None
-        self.lines += says(part)
-        return part
+    prices: Prices = field(default_factory=Prices)
 
 
 def check(settings: Settings) -> CheckReport:
@@ -85,10 +67,14 @@ def check(settings: Settings) -> CheckReport:
 
 
 def read(
-    settings: Settings, before: Plan | None = None, embedded_url: str = ""
+    settings: Settings,
+    before: Plan | None = None,
+    embedded_url: str = "",
+    tools: Tools | None = None,
 ) -> tuple[Plan | None, CheckReport]:
     """Reads models, policies, prompts and tokenizers; no plan where anything has a problem. What
-    has not changed since `before`, and remembers something, is taken from there."""
+    has not changed since `before`, and remembers something, is taken from there. `tools` are for
+    the policies."""
     report = CheckReport()
     if exposed := settings.exposure_problem():
         report.problems.append(exposed)
@@ -96,7 +82,12 @@ def read(
     fleet = report.take(lambda: fleet_of(settings, embedded_url), _about_fleet)
     if fleet is not None and fleet.config is not None:
         report.problems += _strangers(settings, fleet.config)
-    chain = report.take(lambda: _chain(settings, rules, before), _about_chain)
+    config = fleet.config if fleet is not None else None
+    costs = report.take(lambda: prices_of(settings, config), about_prices)
+    tools, names = replace(tools or own_tools(), prices=costs or Prices()), _names(fleet)
+    chain = report.take(
+        lambda: _chain(settings, tools, rules, before), lambda links: about_chain(links, names)
+    )
     files = report.take(lambda: prompts.load(settings.paths.prompts_dir), _about_prompts)
     report.take(lambda: read_tokenizers(settings.assist.tokenizers), _about_tokenizers)
     report.take(lambda: packages.check_records(settings), _about_records)
@@ -105,18 +96,20 @@ def read(
     report.lines.append(
         f"keys: {count}" if count else "keys: none, so every caller on loopback is let in"
     )
-    if report.problems or fleet is None or chain is None or files is None:
+    if report.problems or fleet is None or chain is None or files is None or costs is None:
         return None, report
-    return Plan(settings, fleet, chain, files, rules), report
+    return Plan(settings, fleet, chain, files, rules, costs), report
 
 
-def plan_of(settings: Settings, fleet: Fleet) -> Plan:
+def plan_of(settings: Settings, fleet: Fleet, tools: Tools | None = None) -> Plan:
     """The plan of a gateway on these models. ConfigError when the rest cannot be used."""
     packages.check_records(settings)
     packages.check_state(settings)
     rules = watch.digest({settings.paths.policies_dir: "*.py"})
     files = prompts.load(settings.paths.prompts_dir)
-    return Plan(settings, fleet, _chain(settings, rules, None), files, rules)
+    costs = prices_of(settings, fleet.config)
+    tools = replace(tools or own_tools(), prices=costs)
+    return Plan(settings, fleet, read_chain(settings, tools), files, rules, costs)
 
 
 def places(settings: Settings) -> watch.Places:
@@ -221,15 +214,20 @@ def retry_limit(fleet: Fleet, ours: int) -> int:
     return min(ours, theirs) if isinstance(theirs, int) else ours
 
 
-def _chain(settings: Settings, rules: str, before: Plan | None) -> list[Link]:
-    paths = settings.paths
-    if before is not None and rules == before.rules:
-        was = before.settings
-        if (was.policies, was.paths.policies_dir) == (settings.policies, paths.policies_dir):
+def _chain(settings: Settings, tools: Tools, rules: str, before: Plan | None) -> list[Link]:
+    """Policies that are as they were stay, with what they remember."""
+    if before is not None and (rules, tools.prices) == (before.rules, before.prices):
+        was, folder = before.settings, settings.paths.policies_dir
+        if (was.policies, was.paths.policies_dir) == (settings.policies, folder):
             return before.chain
-    tools = Tools(now=time.time, random=random.random)
-    file = str(paths.config_dir / "policies.yaml")
-    return policy_files.load(settings.policies, paths.policies_dir, tools, file=file)
+    return read_chain(settings, tools)
+
+
+def _names(fleet: Fleet | None) -> set[str]:
+    """The models that are named in a file."""
+    if fleet is None or fleet.config is None:
+        return set()
+    return {deployment.model_name for deployment in fleet.config.model_list}
 
 
 def _strangers(settings: Settings, config: LiteLLMConfig) -> list[Problem]:
@@ -267,10 +265,6 @@ def _about_fleet(fleet: Fleet) -> list[str]:
     return lines
 
 
-def _about_chain(links: list[Link]) -> list[str]:
-    return [f"policies: {len(links)} ({', '.join(link.name for link in links) or 'none'})"]
-
-
 def _about_records(records: Records) -> list[str]:
     if records.redis_url is None or not records.keep:
         return []
@@ -278,7 +272,8 @@ def _about_records(records: Records) -> list[str]:
 
 
 def _about_state(state: State) -> list[str]:
-    return [f"state: {database_url.shown(state.url)}"] if state.url is not None else []
+    lines = [f"state: {database_url.shown(state.url)}"] if state.url is not None else []
+    return lines + ([f"counters: {shown(state.redis_url)}"] if state.redis_url is not None else [])
 
 
 def _about_tokenizers(files: object) -> list[str]:

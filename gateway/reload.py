@@ -149,7 +149,7 @@ class Reload:
         before = self._gateway.house.plan
         settings = as_started(wanted, self._started)
         embedded = before.fleet.base_url if before.fleet.source == "embedded" else ""
-        fresh, report = plan.read(settings, before, embedded)
+        fresh, report = plan.read(settings, before, embedded, self._gateway.tools)
         if fresh is None:
             raise ConfigError(report.problems)
         _check_models(fresh, before)

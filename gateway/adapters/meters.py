@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 from prometheus_client.exposition import choose_encoder
@@ -54,6 +55,12 @@ class Meters:
             assert isinstance(family, Counter | Gauge)
             child = self._counts[key] = family.labels(*labels) if labels else family
         child.inc(amount)
+
+    def put(self, metric: Metric, value: float, *labels: str) -> None:
+        """What a gauge that is `newest` stands at now."""
+        family = self._families[metric.name]
+        assert isinstance(family, Gauge)
+        (family.labels(*labels) if labels else family).set(value)
 
     def remove(self, metric: Metric, *labels: str) -> None:
         """A gauge that says nothing any more. With several workers it stays, at 0: files of
@@ -101,9 +108,9 @@ def _family(metric: Metric, home: CollectorRegistry | None) -> Counter | Gauge |
     if metric.kind is Kind.COUNTER:
         return Counter(metric.name, metric.help, metric.labels, registry=home)
     if metric.kind is Kind.GAUGE:
-        return Gauge(
-            metric.name, metric.help, metric.labels, registry=home, multiprocess_mode="livesum"
-        )
+        mode: Literal["livemostrecent", "livesum"]
+        mode = "livemostrecent" if metric.newest else "livesum"
+        return Gauge(metric.name, metric.help, metric.labels, registry=home, multiprocess_mode=mode)
     return Histogram(metric.name, metric.help, metric.labels, registry=home, buckets=metric.buckets)
 
 

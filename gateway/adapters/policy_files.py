@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from gateway.adapters.policy_shelf import Shelf, Unusable
@@ -50,9 +52,10 @@ def available(folder: Path) -> tuple[str, ...]:
 def _link(entry: PolicyEntry, name: str, shelf: Shelf, tools: Tools) -> Link:
     cls = shelf.find(entry.use)
     _check_moments(cls)
-    policy = _build(cls, entry, replace(tools, log=tools.log.getChild(name)))
+    policy = _build(cls, entry, replace(tools, log=tools.log.getChild(name), name=name))
     when = When(entry.when.models, entry.when.teams, entry.when.paths)
-    return Link(policy, name, when, entry.on_error, entry.mode)
+    seconds = entry.budget_ms / 1000
+    return Link(policy, name, when, entry.on_error, entry.mode, seconds)
 
 
 def _check_moments(cls: type[Policy]) -> None:
@@ -85,14 +88,40 @@ def _build(cls: type[Policy], entry: PolicyEntry, tools: Tools) -> Policy:
 
 
 def _fault(cls: type[Policy], use: str, error: ErrorDetails) -> tuple[str, str]:
-    fields = cls.Settings.model_fields
-    where = ".".join(["with", *(str(step) for step in error["loc"])])
-    first = str(error["loc"][0]) if error["loc"] else ""
+    steps, last = error["loc"], str(error["loc"][-1]) if error["loc"] else ""
+    where = ".".join(["with", *(str(step) for step in steps)])
+    fields = _fields(cls.Settings, steps[:-1])
     if error["type"] == "extra_forbidden":
-        top = len(error["loc"]) == 1
-        fix = did_you_mean(first, fields) if top else "see what its file says of `with:`"
+        fix = did_you_mean(last, fields) if fields else "see what its file says of `with:`"
         return f"{use}: unknown key {where!r}", fix
-    about = (fields[first].description or "") if first in fields else ""
+    about = _about(cls, steps)
     if error["type"] == "missing":
-        return f"{use}: {where} is missing", f"{first}: {about}" if about else f"add `{first}:`"
+        return f"{use}: {where} is missing", f"{last}: {about}" if about else f"add `{last}:`"
     return f"{use}: {where}: {error['msg'].removeprefix('Value error, ')}", about
+
+
+def _fields(model: type[BaseModel], steps: Sequence[int | str]) -> Mapping[str, FieldInfo]:
+    """Those of the model that `steps` lead to, through lists and tuples of models; none where they
+    lead to something else."""
+    for step in steps:
+        if isinstance(step, int):
+            continue
+        inner = model.model_fields[step].annotation if step in model.model_fields else None
+        found = [one for one in (inner, *get_args(inner)) if _is_model(one)]
+        if not found:
+            return {}
+        model = found[0]
+    return model.model_fields
+
+
+def _is_model(one: object) -> bool:
+    return inspect.isclass(one) and issubclass(one, BaseModel)
+
+
+def _about(cls: type[Policy], steps: Sequence[int | str]) -> str:
+    """What the author says of the field where the mistake is, or of the nearest around it."""
+    for end in range(len(steps), 0, -1):
+        fields = _fields(cls.Settings, steps[: end - 1])
+        if (name := str(steps[end - 1])) in fields:
+            return fields[name].description or ""
+    return ""

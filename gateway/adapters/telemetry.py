@@ -12,7 +12,7 @@ from gateway.adapters.logs import log_request
 from gateway.adapters.meters import Meters
 from gateway.adapters.spans import AttemptTrace, CallTrace, parse_traceparent, traceparent
 from gateway.adapters.traces import Traces, TraceSettings
-from gateway.domain import genai, metrics
+from gateway.domain import genai, limit_metrics, metrics
 from gateway.domain.call import Attempt, Call, Outcome, PromptRef
 from gateway.domain.label_values import LabelValues
 from gateway.domain.limits import Priority
@@ -82,9 +82,23 @@ class Telemetry:
         """A policy has decided, after `seconds`."""
         names = (self._policies.label(policy), self._decisions.label(decision))
         self._meters.add(metrics.POLICY_DECISIONS, 1, *names)
+        self._meters.observe(limit_metrics.POLICY_SECONDS, seconds, names[0])
         kept = self._open.get(id(call))
         if kept is not None and kept.trace is not None:
             kept.trace.verdict(policy, decision, seconds)
+
+    def rate_limited(self, policy: str, scope: str) -> None:
+        """A limit refused a call."""
+        self._meters.add(limit_metrics.RATE_LIMITED, 1, self._policies.label(policy), scope)
+
+    def budget_used(self, team: str, policy: str, ratio: float) -> None:
+        """What a team has used of a budget, from 0."""
+        names = (self._policies.label(policy), self._teams.label(team))
+        self._meters.put(limit_metrics.BUDGET_USED, ratio, *names)
+
+    def budget_alert(self, policy: str, percent: int) -> None:
+        """A budget has reached so much of itself."""
+        self._meters.add(limit_metrics.BUDGET_ALERTS, 1, self._policies.label(policy), str(percent))
 
     def queued(self, model: str, priority: Priority, change: int) -> None:
         """A call begins (1) or ends (-1) to wait for a slot of a configured model."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -118,3 +118,24 @@ def _plain(node: Any) -> Any:
         if isinstance(node, kind):
             return kind(node)
     return str(node)
+
+
+Part = TypeVar("Part")
+
+
+@dataclass(slots=True)
+class CheckReport:
+    """What `gateway check` found: problems, and a line for each thing that is fine."""
+
+    problems: list[Problem] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+    def take(self, read: Callable[[], Part], says: Callable[[Part], list[str]]) -> Part | None:
+        """What `read` gives and the lines that it is worth; None, and its problems, if broken."""
+        try:
+            part = read()
+        except ConfigError as error:
+            self.problems += error.problems
+            return None
+        self.lines += says(part)
+        return part

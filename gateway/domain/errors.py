@@ -143,7 +143,8 @@ class Unauthorized(GatewayError):
 
 
 class Refusal(GatewayError):
-    """What a policy raises to say no. `status` is any 4xx; the text goes to the client."""
+    """What a policy raises to say no. `status` is any 4xx; the text goes to the client, and so do
+    `code` and `type`, where clients look for OpenAI's own words."""
 
     status = 403
     code = "refused_by_policy"
@@ -156,6 +157,7 @@ class Refusal(GatewayError):
         *,
         status: int = 403,
         code: str | None = None,
+        type: str | None = None,
         detail: str = "",
         retry_after: float | None = None,
     ) -> None:
@@ -163,6 +165,8 @@ class Refusal(GatewayError):
             raise ValueError(f"a refusal's status is a 4xx, not {status}")
         super().__init__(public, detail=detail, code=code, retry_after=retry_after)
         self.status = status
+        if type is not None:
+            self.type = type
 
 
 class Overloaded(GatewayError):

@@ -5,32 +5,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-
 from gateway.domain import genai
+from gateway.domain.limit_metrics import BUDGET_ALERTS, BUDGET_USED, POLICY_SECONDS, RATE_LIMITED
+from gateway.domain.metric import Kind as Kind
+from gateway.domain.metric import Metric as Metric
 
 OTHER = "other"
-
-
-class Kind(StrEnum):
-    """Prometheus' own words."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One row. `unit` is a plural noun; `buckets` are upper bounds, of histograms only."""
-
-    name: str
-    kind: Kind
-    unit: str
-    help: str
-    labels: tuple[str, ...] = ()
-    buckets: tuple[float, ...] = ()
 
 
 # Answers of language models take minutes: the web's usual buckets end at 10 s.
@@ -210,6 +190,10 @@ RECORDS_DROPPED = Metric(
     "records",
     "Decision records that did not get into Redis: it was gone or too slow.",
 )
+_REACH = "Processes that reach the Redis of state.redis_url; 0 also where none is set."
+COUNTERS_UP = Metric("gw_counters_redis_up", Kind.GAUGE, "processes", _REACH)
+_UNTOLD = "Calls whose use never got into that Redis: it was gone for too long."
+COUNTERS_LOST = Metric("gw_counters_lost_total", Kind.COUNTER, "calls", _UNTOLD)
 _AWAY = "Processes that reach the database of section state; 0 also where none is set."
 DATABASE_UP = Metric("gw_database_up", Kind.GAUGE, "processes", _AWAY)
 _BACKLOG = "Settled calls and events of the audit log that wait for the database."
@@ -259,6 +243,8 @@ METRICS: tuple[Metric, ...] = (
     *(INPUT_TOKENS, OUTPUT_TOKENS, CACHED_TOKENS),
     *(ATTEMPTS, UPSTREAM_UP, REPLICA_STATE, RETRIES, POLICY_DECISIONS, CONFIG_RELOADS, CONFIG_INFO),
     *(HANDOVERS, HEDGES, RETRIES_DENIED, MALFORMED_EVENTS, RECORDS_SHARED, RECORDS_DROPPED),
+    *(POLICY_SECONDS, RATE_LIMITED, BUDGET_USED, BUDGET_ALERTS),
+    *(COUNTERS_UP, COUNTERS_LOST),
     *(DATABASE_UP, LEDGER_BACKLOG, LEDGER_LOST),
     *(PROMPTS_INFO, PROMPT_REQUESTS, PROMPT_DURATION, PROMPT_TOKENS, SHADOW_RUNS),
 )
@@ -276,6 +262,8 @@ LABELS: dict[str, str] = {
     "reason": "a fault's name, such as `connect_error`, `server_error`, `timeout`",
     "priority": "`interactive`, `normal` or `batch`",
     "policy": f"the policy's name; after the first 100 of a process, `{OTHER}`",
+    "scope": "of whom the limit is: `key`, `team and model`, `all`, …",
+    "percent": "one of the policy's `alerts`: `80`, `100`",
     "decision": f"the policy's word; after the first 16 of a process, `{OTHER}`",
     "prompt": f"the prompt's name; after the first 100 of a process, `{OTHER}`",
     "prompt_text": f"`name@version+sha`; after the first 200 of a process, `{OTHER}`",

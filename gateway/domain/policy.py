@@ -1,10 +1,9 @@
-"""One rule about calls and answers: Policy, Delta, Tools; its place in the chain: Link, When."""
+"""One rule about calls and answers: Policy, Delta; its place in the chain: Link, When."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from gateway.domain.call import Call, Outcome
 from gateway.domain.errors import GatewayError
+from gateway.domain.tools import Tools as Tools
 
 Moment = Literal["before", "during", "after"]
 MOMENTS: tuple[Moment, ...] = ("before", "during", "after")
@@ -37,20 +37,6 @@ class Delta:
     field: str = "content"
     before: str = ""
     hold: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What the house hands a policy: `now` in epoch seconds, `random` in [0, 1), its own log."""
-
-    now: Callable[[], float]
-    random: Callable[[], float]
-    log: logging.Logger = field(default_factory=lambda: logging.getLogger("gateway.policies"))
-
-    @classmethod
-    def fixed(cls, now: float = 0.0, random: float = 0.5) -> Tools:
-        """For tests: time stands still and chance always says the same."""
-        return cls(now=lambda: now, random=lambda: random)
 
 
 class Policy:
@@ -85,6 +71,11 @@ class Policy:
     async def after(self, call: Call, outcome: Outcome) -> None:
         """Exactly once for each call that reached this policy, in reverse order, whatever
         happened. Too late to refuse."""
+
+    def remarks(self, models: Collection[str]) -> Iterable[str]:
+        """What an operator should know before serving: `gateway check` shows it. `models` are
+        those that this policy is for."""
+        return ()
 
     @classmethod
     def overrides(cls, moment: Moment) -> bool:
@@ -121,10 +112,14 @@ class When:
     def covers(self, call: Call) -> bool:
         """All three must agree. `paths` are the client's own: /v1/chat/completions, /api/ai/*."""
         return (
-            _any(self.models, call.model)
+            self.names(call.model)
             and _any(self.teams, call.caller.team)
             and _any(self.paths, call.route)
         )
+
+    def names(self, model: str) -> bool:
+        """Whether calls of that model may be meant."""
+        return _any(self.models, model)
 
 
 def _any(globs: tuple[str, ...], name: str) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import types
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar, TypeVarTuple
 
+from gateway.domain.counters import CountersUnavailable
 from gateway.domain.errors import Refusal
 from gateway.domain.policy import Link, PolicyFailed
 
@@ -16,11 +18,23 @@ Ts = TypeVarTuple("Ts")
 
 async def contained(link: Link, moment: Callable[[*Ts], Coroutine[Any, Any, T]], *args: *Ts) -> T:
     """What the moment returns, or its Refusal; PolicyFailed for anything else that it raises and
-    for passing the link's time. One that blocks the thread can be neither stopped nor timed out."""
+    for passing the link's time. One that blocks the thread (`time.sleep`, a long search) halts all
+    calls until it lets go: it has failed then, whatever it says."""
+    began = time.monotonic()
     try:
-        return await _within(link, moment(*args))
+        result = await _within(link, moment(*args))
+        if time.monotonic() - began > link.budget_s:
+            raise _late(link)
+        return result
     except (Refusal, PolicyFailed):
         raise
+    except CountersUnavailable as error:
+        raise PolicyFailed(
+            error.public,
+            detail=f"policy {link.name}: {error.detail or 'the counters do not answer'}",
+            code=error.code,
+            retry_after=error.retry_after,
+        ) from None
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
@@ -45,8 +59,11 @@ async def _within(link: Link, moment: Coroutine[Any, Any, T]) -> T:
     except TimeoutError:
         if not limit.expired():
             raise
-        detail = f"policy {link.name}: not done after {link.budget_s:g} s"
-        raise PolicyFailed(detail=detail) from None
+        raise _late(link) from None
+
+
+def _late(link: Link) -> PolicyFailed:
+    return PolicyFailed(detail=f"policy {link.name}: not done after {link.budget_s:g} s")
 
 
 @types.coroutine

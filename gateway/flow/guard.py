@@ -8,6 +8,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import fields, replace
 
+import orjson
+
 from gateway.domain.call import Call, Outcome
 from gateway.domain.endpoints import EMBEDDINGS
 from gateway.domain.errors import Refusal
@@ -50,6 +52,7 @@ class Guard:
     async def before(self, call: Call) -> None:
         """Let each policy edit the call or refuse it: Refusal, or PolicyFailed. Whoever calls this
         calls `after` as well, whatever happens in between."""
+        looked: list[str] = []
         for link, looks, settles in self._walked:
             if not link.when.covers(call):
                 continue
@@ -57,6 +60,9 @@ class Guard:
                 self._entered.setdefault(id(call), []).append(link)
             if looks:
                 await self._ask(link, call)
+                looked.append(link.name)
+        if looked:
+            _check(call, " or ".join(looked), deep=True)
 
     async def _ask(self, link: Link, call: Call) -> None:
         # An edit must not stay when its policy is only a shadow, or breaks half-way and is skipped.
@@ -65,6 +71,7 @@ class Guard:
         began, fault = self._clock(), None
         try:
             await contained(link, link.policy.before, call)
+            _check(call, link.name, deep=link.tolerant)
         except (Refusal, PolicyFailed) as error:
             fault = error
         if fault is not None or link.shadow:
@@ -130,6 +137,22 @@ class Guard:
                 detail = error.detail or f"policy {link.name} refused in `after`"
                 _log.error("call %s: %s", call.id, detail)
                 self._tell(link, call, Verdict.SKIPPED, self._clock() - began)
+
+
+def _check(call: Call, names: str, *, deep: bool) -> None:
+    """PolicyFailed where a policy left a call that no replica can be sent."""
+    broken = ""
+    if type(call.body) is not dict or type(call.model) is not str:
+        broken = "a body that is no object, or a model that is no name"
+    elif not all(type(one) is str for pair in call.reply_headers.items() for one in pair):
+        broken = "a header that is no text"
+    elif deep:
+        try:
+            orjson.dumps(call.body)
+        except TypeError:
+            broken = "a body that is no JSON"
+    if broken:
+        raise PolicyFailed(detail=f"policy {names}: left {broken}")
 
 
 def _copy(call: Call) -> Call:

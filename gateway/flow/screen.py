@@ -73,7 +73,7 @@ class Strand:
         began = self._clock()
         try:
             result = await contained(self._link, self._link.policy.during, self._call, delta)
-            cut = self._cut(result, final)
+            cut = self._cut(result, unsent, final)
         except (Refusal, PolicyFailed) as fault:
             self._seconds += self._clock() - began
             self.end(fault)
@@ -84,12 +84,18 @@ class Strand:
         piece.before = (piece.before + cleared)[-_LOOK_BACK:]
         return cleared
 
-    def _cut(self, result: object, final: bool) -> int:
+    def _cut(self, result: object, text: str, final: bool) -> int:
         """How many characters of what the policy returned may leave."""
         if not isinstance(result, Delta) or not isinstance(result.text, str):
             detail = f"policy {self._link.name}: `during` must return a Delta with a text"
             raise PolicyFailed(detail=detail)
+        if result.text != text and not _sayable(result.text):
+            detail = f"policy {self._link.name}: `during` returned text that is no Unicode"
+            raise PolicyFailed(detail=detail)
         hold = self._link.policy.window if result.hold is None else result.hold
+        if type(hold) is not int:
+            detail = f"policy {self._link.name}: `hold` must be a whole number"
+            raise PolicyFailed(detail=detail)
         return len(result.text) if final else max(0, len(result.text) - max(0, hold))
 
     def end(self, fault: Refusal | PolicyFailed | None = None) -> None:
@@ -207,3 +213,14 @@ class Screen:
             if cleared := await self._through(place, "", True):
                 said.append((place[1], cleared))
         return encode(write(speaking(self._last, index, said))) if said else b""
+
+
+def _sayable(text: str) -> bool:
+    """Whether it can be sent: half of a surrogate pair cannot."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -18,11 +18,13 @@ def check_records(settings: Settings) -> Records:
 
 
 def check_state(settings: Settings) -> State:
-    """Where keys, ledger and audit log are kept. ConfigError where that takes a package that is
-    missing."""
+    """Where keys, ledger, audit log and counters are kept. ConfigError where that takes a package
+    that is missing."""
     url = settings.state.database_url
     if url is not None and not is_sqlite(url):
         take_package(settings, ("state", "database_url"), "asyncpg", "postgres")
+    if settings.state.redis_url is not None:
+        take_package(settings, ("state", "redis_url"), "redis", "redis")
     return settings.state
 
 

@@ -11,6 +11,7 @@ from gateway.domain.document import Document, Problem
 from gateway.settings.explanation import explain
 
 FILE = "policies.yaml"
+_USUAL_MS = 1000.0
 
 
 class When(BaseModel):
@@ -31,6 +32,7 @@ class _Row(BaseModel):
     when: When | None = None
     on_error: Literal["refuse", "skip"] = "refuse"
     mode: Literal["enforce", "shadow"] = "enforce"
+    budget_ms: float = Field(default=_USUAL_MS, ge=1, le=60_000)
 
 
 class _File(BaseModel):
@@ -41,7 +43,7 @@ class _File(BaseModel):
 
 class PolicyEntry(BaseModel):
     """One item of the chain. `use` names the class, `settings` is what the file has under `with`,
-    `line` is where the item begins."""
+    `budget_ms` is what one moment may take, `line` is where the item begins."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -50,6 +52,7 @@ class PolicyEntry(BaseModel):
     when: When = When()
     on_error: Literal["refuse", "skip"] = "refuse"
     mode: Literal["enforce", "shadow"] = "enforce"
+    budget_ms: float = _USUAL_MS
     line: int = 0
 
 
@@ -62,6 +65,7 @@ _FIXES = {
     "paths": "a list of routes: `paths: [/v1/chat/completions]`",
     "on_error": "`refuse` (a call is refused when the policy breaks) or `skip`",
     "mode": "`enforce`, or `shadow` (looks and reports, changes nothing)",
+    "budget_ms": "milliseconds that one moment of it may take, 1 to 60000: `budget_ms: 200`",
     "policies": "a list of items, each `- use: NAME`",
 }
 
@@ -71,7 +75,7 @@ def _known(path: Sequence[str | int]) -> Iterable[str]:
         return ("policies",)
     if "when" in path[:-1]:
         return When.model_fields
-    return ("use", "with", "when", "on_error", "mode")
+    return ("use", "with", "when", "on_error", "mode", "budget_ms")
 
 
 def _fix(path: Sequence[str | int]) -> str:
@@ -94,6 +98,7 @@ def read_policies(document: Document) -> tuple[tuple[PolicyEntry, ...], list[Pro
             when=row.when or When(),
             on_error=row.on_error,
             mode=row.mode,
+            budget_ms=row.budget_ms,
             line=document.line(("policies", at)),
         )
         for at, row in enumerate(rows)

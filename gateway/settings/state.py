@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from gateway.settings.database_url import DatabaseUrl, file_of, is_sqlite
+from gateway.settings.redis_url import RedisUrl
 from gateway.settings.section import Seconds, Section
 
 FOLDER = "state"
@@ -21,6 +22,9 @@ class State(Section):
     )
     database_url: DatabaseUrl | None = Field(
         default=None, description="postgresql://… or os.environ/NAME; null: SQLite there"
+    )
+    redis_url: RedisUrl | None = Field(
+        default=None, description="redis://HOST:6379/0 or os.environ/NAME: shared limits"
     )
     flush_s: Seconds = Field(default=0.2, description="seconds between two writes of the ledger")
     journal_max_bytes: int = Field(

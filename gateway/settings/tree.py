@@ -18,6 +18,7 @@ from gateway.settings.attempts import Hedging, Retries, Timeouts
 from gateway.settings.limits import Limits
 from gateway.settings.paths import Paths
 from gateway.settings.policies import PolicyEntry
+from gateway.settings.prices import Prices
 from gateway.settings.redis_url import RedisUrl
 from gateway.settings.replicas import Affinity, Health
 from gateway.settings.section import Seconds, Section, Share, Wait, Weight
@@ -222,6 +223,7 @@ class Settings(BaseSettings):
     reload: Reload = Reload()
     records: Records = Records()
     state: State = State()
+    prices: Prices = Prices()
     embedded: Embedded = Embedded()
     teams: tuple[Team, ...] = ()
     policies: tuple[PolicyEntry, ...] = ()
@@ -281,6 +283,7 @@ SECTIONS: dict[str, type[Section]] = {
     "reload": Reload,
     "records": Records,
     "state": State,
+    "prices": Prices,
     "embedded": Embedded,
 }
 

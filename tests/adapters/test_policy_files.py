@@ -272,6 +272,10 @@ def test_a_name_that_leads_nowhere_says_what_there_is(
         ("allowlist", {"models": ["qwen-*"]}),
         ("schema", {"max_messages": 100}),
         ("guard_output", {"patterns": {"aws_key": "AKIA[0-9A-Z]{16}"}}),
+        ("ratelimit", {"rules": [{"per": "key", "requests": 60}]}),
+        ("concurrency", {"rules": [{"per": "team", "calls": 4}]}),
+        ("budget", {"rules": [{"per": ["team", "model"], "tokens": 1000}]}),
+        ("audit", {"outcomes": ["refused"]}),
     ],
 )
 def test_every_shipped_policy_can_be_used_by_its_name(use: str, settings: dict[str, Any]) -> None:
@@ -280,4 +284,29 @@ def test_every_shipped_policy_can_be_used_by_its_name(use: str, settings: dict[s
 
 def test_no_shipped_policy_is_left_out_of_the_test_above() -> None:
     shipped = {path.stem for path in SHIPPED.glob("*.py")}
-    assert shipped == {"allowlist", "schema", "guard_output"}
+    assert shipped == {
+        *("allowlist", "schema", "guard_output"),
+        *("ratelimit", "concurrency", "budget", "audit"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"rules": [{"per": "key", "requets": 1}]}, "did you mean 'requests'?"),
+        ({"ruels": []}, "did you mean 'rules'?"),
+        ({"rules": [{"per": "kee", "requests": 1}]}, "key, team, model, user, or several"),
+        ({"rules": [{"per": "key", "requests": "many"}]}, "must be a number from 0"),
+        ({"rules": [{"per": "key", "requests": {"ide": 1}}]}, "add `default:`"),
+        ({"rules": [{"per": "key", "requests": 1}] * 2}, "make them one"),
+        ({"rules": [{"per": "key"}]}, "say `requests:`"),
+    ],
+)
+def test_a_slip_deep_in_the_settings_says_what_was_meant(settings: Any, says: str) -> None:
+    assert says in complaint(SHIPPED, entry("ratelimit", settings=settings))
+
+
+def test_a_policy_may_be_given_another_time_and_knows_its_name(write: Write) -> None:
+    folder = write(night=NIGHT)
+    link = one(folder, "night", settings={"hours": 8}, budget_ms=20)
+    assert (link.budget_s, link.policy.tools.name) == (0.02, "night")

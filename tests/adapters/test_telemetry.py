@@ -136,6 +136,8 @@ def test_a_completed_call_is_counted_to_the_token() -> None:
         "gw_upstream_attempts_total{outcome=ok,replica=b}": 1,
         "gw_retries_total{reason=connect_error}": 1,
         "gw_policy_decisions_total{decision=allow,policy=allowlist}": 1,
+        "gw_policy_seconds_count{policy=allowlist}": 1,
+        "gw_policy_seconds_sum{policy=allowlist}": 0.001,
         "gw_records_redis_up{}": 0,
         "gw_records_dropped_total{}": 0,
     }
@@ -151,8 +153,22 @@ def test_every_declared_metric_is_fed() -> None:
     telemetry.reloaded("ok")
     telemetry.queued("smol", Priority.NORMAL, 1)
     telemetry.shed("smol", Priority.NORMAL)
+    telemetry.rate_limited("ratelimit", "key")
+    telemetry.budget_used("red", "budget", 0.5)
+    telemetry.budget_alert("budget", 80)
     fed = {re.sub(r"(_count|_sum)?\{.*", "", name) for name in samples(telemetry)}
     assert fed == {metric.name for metric in METRICS}
+
+
+def test_a_budget_stands_where_it_was_told_last_and_teams_are_bounded() -> None:
+    telemetry = untraced()
+    telemetry.budget_used("red", "budget", 0.5)
+    telemetry.budget_used("red", "budget", 0.25)
+    for number in range(60):
+        telemetry.budget_used(f"team-{number}", "budget", 0.1)
+    told = samples(telemetry)
+    assert told["gw_budget_used_ratio{policy=budget,team=red}"] == 0.25
+    assert len([name for name in told if name.startswith("gw_budget_used_ratio")]) == 51
 
 
 def test_a_call_is_in_flight_until_it_is_settled() -> None:

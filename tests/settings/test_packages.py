@@ -23,6 +23,7 @@ def test_what_is_installed_is_enough() -> None:
     [
         ("state", "database_url", "postgresql://gw:hunter2@db/gateway", "postgres"),
         ("records", "redis_url", "redis://:hunter2@cache", "redis"),
+        ("state", "redis_url", "redis://:hunter2@cache", "redis"),
     ],
 )
 def test_what_is_missing_is_told_without_the_password(

@@ -1,0 +1,36 @@
+"""The chain of policies as a plan has it: read with the tools of its gateway, and remarked upon."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Collection, Iterable
+
+from gateway.adapters import policy_files
+from gateway.adapters.memory_counters import MemoryCounters
+from gateway.domain.policy import Link, Tools
+from gateway.settings import Settings
+
+
+def own_tools() -> Tools:
+    """Tools of this process alone, for whoever has no gateway."""
+    return Tools(now=time.time, random=random.random, counters=MemoryCounters(time.monotonic))
+
+
+def read_chain(settings: Settings, tools: Tools) -> list[Link]:
+    """Every policy of config/policies.yaml, built anew. ConfigError with all that is wrong."""
+    paths = settings.paths
+    file = str(paths.config_dir / "policies.yaml")
+    return policy_files.load(settings.policies, paths.policies_dir, tools, file=file)
+
+
+def about_chain(links: Collection[Link], models: Collection[str]) -> list[str]:
+    """What `gateway check` says of it; `models` are those that are configured."""
+    names = ", ".join(link.name for link in links) or "none"
+    return [f"policies: {len(links)} ({names})", *_remarks(links, models)]
+
+
+def _remarks(links: Iterable[Link], models: Collection[str]) -> Iterable[str]:
+    for link in links:
+        for remark in link.policy.remarks([one for one in models if link.when.names(one)]):
+            yield f"warning: policy {link.name}: {remark}"
