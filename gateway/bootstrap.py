@@ -14,11 +14,13 @@ from gateway.adapters import litellm_config
 from gateway.adapters.database import Database
 from gateway.adapters.discovery import Discovery, OneServer
 from gateway.adapters.health import Health
+from gateway.adapters.keyring import MergedKeys
 from gateway.adapters.prompts import PromptFiles
 from gateway.adapters.record_queue import Told, shared_records
 from gateway.adapters.records import Records
 from gateway.adapters.replica_states import ReplicaStates
 from gateway.adapters.resolver import Resolver
+from gateway.adapters.stored_keys import StoredKeys
 from gateway.adapters.syntax import TreeSitter
 from gateway.adapters.telemetry import Telemetry
 from gateway.adapters.tokens import ReplicaTokens
@@ -49,7 +51,6 @@ from gateway.plan import (
     fleet_of,
     health_of,
     input_limits_of,
-    keys_of,
     plan_of,
     queue_limits_of,
     retry_limit,
@@ -120,6 +121,7 @@ class Gateway:
         self.records = Records(settings.records.keep, settings.records.max_bytes, self._shared)
         # None where nothing is kept: a gateway that nobody gave a folder or a URL.
         self.database = Database(url) if (url := settings.state.url) is not None else None
+        self.keys = StoredKeys(self.database, settings.state.file)
         self.telemetry = Telemetry(
             settings.telemetry, self.router.models, time.monotonic, self.records.keep
         )
@@ -174,7 +176,8 @@ class Gateway:
     def build(self, plan: Plan) -> House:
         """New rooms over what lasts. Changes nothing that is in use, and may run in any thread."""
         settings = plan.settings
-        timeouts, identify = timeouts_of(settings), Identify(keys_of(settings))
+        timeouts = timeouts_of(settings)
+        identify = Identify(MergedKeys(settings, self.keys), time.time)
         tokens = ReplicaTokens(
             self._wire,
             self.router.replicas,
@@ -265,6 +268,7 @@ class Gateway:
             stack.push_async_callback(self.telemetry.aclose)
             if self.database is not None:
                 stack.push_async_callback(self.database.aclose)
+            await stack.enter_async_context(self.keys.watching())
             if self._shared is not None:
                 await stack.enter_async_context(self._shared.writing())
             await stack.enter_async_context(self._wire)

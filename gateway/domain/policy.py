@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from gateway.domain.call import Call, Outcome
 from gateway.domain.errors import GatewayError
+from gateway.domain.scope import covers
 
 Moment = Literal["before", "during", "after"]
 MOMENTS: tuple[Moment, ...] = ("before", "during", "after")
@@ -121,15 +121,10 @@ class When:
     def covers(self, call: Call) -> bool:
         """All three must agree. `paths` are the client's own: /v1/chat/completions, /api/ai/*."""
         return (
-            _any(self.models, call.model)
-            and _any(self.teams, call.caller.team)
-            and _any(self.paths, call.route)
+            covers(self.models, call.model)
+            and covers(self.teams, call.caller.team)
+            and covers(self.paths, call.route)
         )
-
-
-def _any(globs: tuple[str, ...], name: str) -> bool:
-    # A model name may hold brackets of its own, so equality is asked as well.
-    return not globs or any(name == glob or fnmatchcase(name, glob) for glob in globs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from gateway.settings.database_url import DatabaseUrl
+from gateway.settings.database_url import DatabaseUrl, is_sqlite
 from gateway.settings.section import Seconds, Section
 
 FOLDER = "state"
@@ -31,6 +31,13 @@ class State(Section):
     )
     usage_days: int = Field(default=0, ge=0, description="days that usage is kept; 0: for good")
     audit_days: int = Field(default=0, ge=0, description="days of the audit log; 0: for good")
+
+    @property
+    def file(self) -> Path | None:
+        """Where an SQLite has its data; None for another database, or none."""
+        if self.url is None or not is_sqlite(self.url):
+            return None
+        return Path(self.url.get_secret_value().removeprefix("sqlite:///"))
 
     @property
     def url(self) -> SecretStr | None:

@@ -11,20 +11,11 @@ from starlette.responses import JSONResponse
 from gateway.bootstrap import Gateway
 from gateway.domain.errors import GatewayError, InvalidRequest
 from gateway.domain.standing import Standing
-from gateway.flow.identify import credential
+from gateway.web.access import admit
 from gateway.web.door import json_of
 
 _MOST_CHARS = 200
 _BY_HAND = "by an operator"
-
-
-class NotAnOperator(GatewayError):
-    """A key that is known, but of a team that may not do this."""
-
-    status = 403
-    code = "not_an_operator"
-    type = "permission_error"
-    default_public = "Only keys of the team named by server.admin_team may do this."
 
 
 class UnknownReplica(InvalidRequest):
@@ -53,7 +44,7 @@ def routes(gateway: Gateway) -> APIRouter:
 
     @api.get("/replicas", summary="Each replica: its state and why, its load")
     async def replicas(request: Request) -> JSONResponse:
-        admit(gateway, request)
+        admit(gateway.house, request)
         return JSONResponse({"replicas": await _rows(gateway)})
 
     @api.post("/replicas/{replica:path}/drain", summary="Nothing new to this replica")
@@ -72,20 +63,11 @@ def routes(gateway: Gateway) -> APIRouter:
     return api
 
 
-def admit(gateway: Gateway, request: Request) -> None:
-    """Lets in an operator; where no keys are configured, anybody: only this machine gets here."""
-    headers, settings = request.headers, gateway.house.settings
-    key = credential(headers.get("authorization"), headers.get("x-api-key"))
-    caller = gateway.house.identify.caller(key)
-    if settings.keys_configured and caller.team != settings.server.admin_team:
-        raise NotAnOperator(detail=f"a key of team {caller.team!r}")
-
-
 async def _reason(gateway: Gateway, request: Request) -> str:
     """Why, from the JSON body `{"reason": "..."}` (or `{}`), once the caller is admitted.
 
     JSON, because a web page could send any other type behind the operator's back."""
-    admit(gateway, request)
+    admit(gateway.house, request)
     if gateway.house.settings.server.workers > 1:
         raise OneProcessOnly
     reason = json_of(request, await request.body() or b"{}").get("reason") or _BY_HAND
