@@ -16,11 +16,13 @@ from gateway.adapters.database import Database
 from gateway.adapters.discovery import Discovery, OneServer
 from gateway.adapters.health import Health
 from gateway.adapters.keeping import Keeping
+from gateway.adapters.keyring import MergedKeys
 from gateway.adapters.metered import Metered
 from gateway.adapters.record_queue import Told, shared_records
 from gateway.adapters.records import Records
 from gateway.adapters.replica_states import ReplicaStates
 from gateway.adapters.resolver import Resolver
+from gateway.adapters.stored_keys import StoredKeys
 from gateway.adapters.syntax import TreeSitter
 from gateway.adapters.telemetry import Telemetry
 from gateway.adapters.tokens import ReplicaTokens
@@ -54,7 +56,6 @@ from gateway.plan import (
     fleet_of,
     health_of,
     input_limits_of,
-    keys_of,
     plan_of,
     queue_limits_of,
     retry_limit,
@@ -87,6 +88,7 @@ class Gateway:
         # Telemetry is made after what tells it of itself.
         self.counting = Counting(settings.state, lambda *said: self.telemetry.change(*said))
         self.keeping = Keeping(settings.state, lambda *said: self.telemetry.change(*said))
+        self.keys = StoredKeys(self.keeping.database, settings.state.file)
         self.tools = replace(
             own_tools(),
             counters=self.counting.counters,
@@ -169,7 +171,8 @@ class Gateway:
     def build(self, plan: Plan) -> House:
         """New rooms over what lasts. Changes nothing that is in use, and may run in any thread."""
         settings = plan.settings
-        timeouts, identify = timeouts_of(settings), Identify(keys_of(settings))
+        timeouts = timeouts_of(settings)
+        identify = Identify(MergedKeys(settings, self.keys), time.time)
         tokens = ReplicaTokens(
             self._wire,
             self.router.replicas,
@@ -259,6 +262,7 @@ class Gateway:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.telemetry.aclose)
             await stack.enter_async_context(self.keeping.running())
+            await stack.enter_async_context(self.keys.watching())
             if self._shared is not None:
                 await stack.enter_async_context(self._shared.writing())
             await stack.enter_async_context(self.counting.running())

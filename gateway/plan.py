@@ -19,7 +19,6 @@ from gateway.adapters.tokens import read_tokenizers
 from gateway.chain import about_chain, own_tools, read_chain
 from gateway.domain.affinity import AffinityRule
 from gateway.domain.bounds import Bounds, InputLimits, JsonBounds
-from gateway.domain.call import Caller
 from gateway.domain.document import CheckReport, Problem, did_you_mean
 from gateway.domain.limits import QueueLimits, StreamLimits, Timeouts
 from gateway.domain.policy import Link, Tools
@@ -138,11 +137,6 @@ def fleet_of(settings: Settings, embedded_url: str = "") -> Fleet:
     if source == "upstream":
         return Fleet(source, None, upstream.url, upstream.api_key)
     return Fleet(source, None, embedded_url)
-
-
-def keys_of(settings: Settings) -> dict[str, Caller]:
-    """SHA-256 of each key → whose it is."""
-    return {key.sha256: Caller(team.name, key.id) for team in settings.teams for key in team.keys}
 
 
 def affinity_of(settings: Settings) -> AffinityRule:

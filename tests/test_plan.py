@@ -15,14 +15,13 @@ from gateway.plan import (
     Fleet,
     check,
     fleet_of,
-    keys_of,
     places,
     plan_of,
     read,
     retry_limit,
     timeouts_of,
 )
-from gateway.settings import KeyHash, Paths, PolicyEntry, Settings, Team
+from gateway.settings import Paths, PolicyEntry, Settings
 from gateway.settings.limits import Limits
 from gateway.testing.served import fleet_on
 
@@ -78,12 +77,6 @@ def test_a_file_with_models_wins_over_the_environment(tmp_path: Path) -> None:
 def test_a_named_file_without_models_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         fleet_of(with_models(tmp_path, "model_list: []\n", given=True))
-
-
-def test_keys_become_callers_by_their_hash() -> None:
-    team = Team(name="ide", keys=(KeyHash(id="ide-1", sha256="a" * 64),))
-    (caller,) = keys_of(Settings(teams=(team,))).values()
-    assert (caller.team, caller.key_id) == ("ide", "ide-1")
 
 
 def test_settings_reach_the_rooms() -> None:

@@ -12,14 +12,21 @@ from gateway.domain.errors import GatewayError
 from gateway.domain.holds import Holds
 from gateway.domain.limits import Priority
 from gateway.domain.record import Record
+from gateway.domain.scope import USUAL
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the team that the key belongs to, and the key's public name."""
+    """Who asks: the team that the key belongs to, and the key's public name; `user` is the person,
+    where a token names one. `models` and `routes` are globs of what the key is good for, as in
+    When: an empty tuple means all."""
 
     team: str = "anonymous"
     key_id: str = "none"
+    user: str = ""
+    roles: frozenset[str] = USUAL
+    models: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from gateway.domain.call import Call, Outcome
 from gateway.domain.errors import GatewayError
+from gateway.domain.scope import covers
 from gateway.domain.tools import Tools as Tools
 
 Moment = Literal["before", "during", "after"]
@@ -113,18 +113,13 @@ class When:
         """All three must agree. `paths` are the client's own: /v1/chat/completions, /api/ai/*."""
         return (
             self.names(call.model)
-            and _any(self.teams, call.caller.team)
-            and _any(self.paths, call.route)
+            and covers(self.teams, call.caller.team)
+            and covers(self.paths, call.route)
         )
 
     def names(self, model: str) -> bool:
         """Whether calls of that model may be meant."""
-        return _any(self.models, model)
-
-
-def _any(globs: tuple[str, ...], name: str) -> bool:
-    # A model name may hold brackets of its own, so equality is asked as well.
-    return not globs or any(name == glob or fnmatchcase(name, glob) for glob in globs)
+        return covers(self.models, model)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ class Pipeline:
         call.caller = self._identify(call)
         if prepare is not None:
             await prepare(call)
+        self._identify.permit(call)
         self._engine.check(call)
         await self._guard.before(call)
         known = self._engine.check(call)  # a policy may have sent it to another model

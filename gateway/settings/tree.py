@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from gateway.domain.document import Problem
 from gateway.domain.screening import Secrets
 from gateway.settings.attempts import Hedging, Retries, Timeouts
+from gateway.settings.identity import Identity
 from gateway.settings.limits import Limits
 from gateway.settings.paths import Paths
 from gateway.settings.policies import PolicyEntry
@@ -224,6 +225,7 @@ class Settings(BaseSettings):
     records: Records = Records()
     state: State = State()
     prices: Prices = Prices()
+    identity: Identity = Identity()
     embedded: Embedded = Embedded()
     teams: tuple[Team, ...] = ()
     policies: tuple[PolicyEntry, ...] = ()
@@ -245,8 +247,8 @@ class Settings(BaseSettings):
 
     @property
     def keys_configured(self) -> bool:
-        """Whether calls need a key."""
-        return any(team.keys for team in self.teams)
+        """Whether calls need a key, whatever is in the database."""
+        return self.identity.required or any(team.keys for team in self.teams)
 
     def origin(self, section: str, name: str) -> Place:
         """Where the value of a setting came from; its own dotted name for a default."""
@@ -261,8 +263,9 @@ class Settings(BaseSettings):
             place.file,
             place.line,
             f"{self.server.host} can be reached from other machines, and no keys are configured",
-            "make one with `gateway keys create --team NAME` and paste what it prints into "
-            f"{self.paths.config_dir / 'teams.yaml'}, or serve on this machine alone: "
+            "make one with `gateway keys create --team NAME --print` and paste what it prints into "
+            f"{self.paths.config_dir / 'teams.yaml'}, set identity.required where keys are in the "
+            "database, or serve on this machine alone: "
             "--host 127.0.0.1",
         )
 
@@ -284,6 +287,7 @@ SECTIONS: dict[str, type[Section]] = {
     "records": Records,
     "state": State,
     "prices": Prices,
+    "identity": Identity,
     "embedded": Embedded,
 }
 

@@ -9,23 +9,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
 from gateway.bootstrap import Gateway
-from gateway.domain.call import Caller
 from gateway.domain.errors import GatewayError, InvalidRequest
 from gateway.domain.standing import Standing
-from gateway.flow.identify import credential
+from gateway.web.access import admit
 from gateway.web.door import json_of
 
 _MOST_CHARS = 200
 _BY_HAND = "by an operator"
-
-
-class NotAnOperator(GatewayError):
-    """A key that is known, but of a team that may not do this."""
-
-    status = 403
-    code = "not_an_operator"
-    type = "permission_error"
-    default_public = "Only keys of the team named by server.admin_team may do this."
 
 
 class UnknownReplica(InvalidRequest):
@@ -54,7 +44,7 @@ def routes(gateway: Gateway) -> APIRouter:
 
     @api.get("/replicas", summary="Each replica: its state and why, its load")
     async def replicas(request: Request) -> JSONResponse:
-        admit(gateway, request)
+        admit(gateway.house, request)
         return JSONResponse({"replicas": await _rows(gateway)})
 
     @api.post("/replicas/{replica:path}/drain", summary="Nothing new to this replica")
@@ -78,24 +68,15 @@ def routes(gateway: Gateway) -> APIRouter:
 def _tell(
     gateway: Gateway, request: Request, action: str, replica: str, facts: dict[str, Any]
 ) -> None:
-    gateway.audit.put(admit(gateway, request).key_id, action, replica, facts)
-
-
-def admit(gateway: Gateway, request: Request) -> Caller:
-    """Lets in an operator; where no keys are configured, anybody: only this machine gets here."""
-    headers, settings = request.headers, gateway.house.settings
-    key = credential(headers.get("authorization"), headers.get("x-api-key"))
-    caller = gateway.house.identify.caller(key)
-    if settings.keys_configured and caller.team != settings.server.admin_team:
-        raise NotAnOperator(detail=f"a key of team {caller.team!r}")
-    return caller
+    caller = admit(gateway.house, request)
+    gateway.audit.put(caller.key_id, action, replica, facts)
 
 
 async def _reason(gateway: Gateway, request: Request) -> str:
     """Why, from the JSON body `{"reason": "..."}` (or `{}`), once the caller is admitted.
 
     JSON, because a web page could send any other type behind the operator's back."""
-    admit(gateway, request)
+    admit(gateway.house, request)
     if gateway.house.settings.server.workers > 1:
         raise OneProcessOnly
     reason = json_of(request, await request.body() or b"{}").get("reason") or _BY_HAND

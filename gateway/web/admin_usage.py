@@ -12,8 +12,7 @@ from gateway.adapters import usage_report
 from gateway.bootstrap import Gateway
 from gateway.domain.errors import GatewayError, InvalidRequest
 from gateway.domain.usage_report import FILTERS, SUMS, Question, as_csv, groups, moment
-from gateway.flow.identify import credential
-from gateway.web.admin import admit
+from gateway.web.access import admit
 
 _KNOWN = ("by", "since", "until", "format", *FILTERS)
 _SHAPES = ("json", "csv")
@@ -36,14 +35,12 @@ def routes(gateway: Gateway) -> APIRouter:
 
     @api.get("/admin/usage", tags=["operators"], summary="What was used, by team, key, model, …")
     async def every(request: Request) -> Response:
-        admit(gateway, request)
+        admit(gateway.house, request)
         return await _answer(gateway, request, {})
 
     @api.get("/usage", tags=["operations"], summary="What your own team has used")
     async def own(request: Request) -> Response:
-        headers = request.headers
-        key = credential(headers.get("authorization"), headers.get("x-api-key"))
-        team = gateway.house.identify.caller(key).team
+        team = admit(gateway.house, request).team
         return await _answer(gateway, request, {"team": team})
 
     return api

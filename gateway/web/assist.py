@@ -16,7 +16,7 @@ from gateway.bootstrap import House
 from gateway.domain.actions import ACTIONS, Action
 from gateway.domain.call import Call, Reply
 from gateway.domain.endpoints import CHAT
-from gateway.domain.errors import Unauthorized
+from gateway.domain.errors import GatewayError
 from gateway.domain.sse import DONE, encode
 from gateway.flow.assist import Assist, Event
 from gateway.flow.job import Job
@@ -107,8 +107,8 @@ def _ticket(
     if header is None:
         return None
     try:
-        caller = house.identify.caller(job.call.credential)
-    except Unauthorized:
+        caller = house.identify(job.call)
+    except GatewayError:
         return None  # the pipeline refuses it, and counts that
     return memory.ticket(caller, header, job.call.route, raw)
 

@@ -14,6 +14,8 @@ from gateway.domain.body import fill
 from gateway.domain.call import Call
 from gateway.domain.endpoints import ENDPOINTS, Endpoint
 from gateway.domain.ports import Router
+from gateway.domain.scope import covers
+from gateway.web.access import admit
 from gateway.web.description import body_of
 from gateway.web.door import call_of, json_of, priority_of, timeout_of
 from gateway.web.relay import Relay
@@ -66,11 +68,13 @@ def routes(current: Callable[[], House], router: Router) -> APIRouter:
     for endpoint in ENDPOINTS:
         _add(api, endpoint, current)
 
-    @api.get("/v1/models", summary="The models that can be asked for")
-    async def models() -> JSONResponse:
+    @api.get("/v1/models", summary="The models that the key may ask for")
+    async def models(request: Request) -> JSONResponse:
+        caller = admit(current(), request)
         rows = [
             {"id": name, "object": "model", "created": started, "owned_by": "vllm-gateway"}
             for name in router.models()
+            if covers(caller.models, name)
         ]
         return JSONResponse({"object": "list", "data": rows})
 

@@ -18,8 +18,7 @@ from gateway.adapters.prompts import Family, PromptFiles
 from gateway.bootstrap import Gateway
 from gateway.domain.errors import InvalidRequest
 from gateway.domain.prompt import Rendered, Wanted
-from gateway.flow.identify import credential
-from gateway.web.admin import admit
+from gateway.web.access import admit
 from gateway.web.door import json_of
 
 
@@ -65,9 +64,7 @@ def routes(gateway: Gateway) -> APIRouter:
 
     @api.get("", summary="All prompts: versions, labels, variants, languages, inputs")
     async def list_(request: Request) -> JSONResponse:
-        headers = request.headers
-        key = credential(headers.get("authorization"), headers.get("x-api-key"))
-        gateway.house.identify.caller(key)
+        admit(gateway.house, request)
         prompts = gateway.house.prompts
         rows = [_row(prompts.family(name)) for name in prompts.names()]
         return JSONResponse({"object": "list", "sha": prompts.sha, "data": rows})
@@ -78,7 +75,7 @@ def routes(gateway: Gateway) -> APIRouter:
         openapi_extra=_BODY,
     )
     async def render_(request: Request, name: str) -> JSONResponse:
-        admit(gateway, request)
+        admit(gateway.house, request)
         if name not in gateway.house.prompts.names():
             raise PromptNotFound(param="name")
         asked = _read(json_of(request, await request.body()))

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from gateway.adapters.records import Records
+from gateway.bootstrap import House
 from gateway.domain.errors import InvalidRequest
-from gateway.flow.identify import Identify, credential
+from gateway.web.access import admit
 
 
 class RecordNotFound(InvalidRequest):
@@ -24,15 +25,13 @@ class RecordNotFound(InvalidRequest):
     )
 
 
-def routes(records: Records, identify: Callable[[], Identify]) -> APIRouter:
-    """`identify` gives the door-keeper of now: keys change with a reload."""
+def routes(records: Records, current: Callable[[], House]) -> APIRouter:
+    """`current` gives the house of now: keys change with a reload."""
     api = APIRouter(tags=["operations"])
 
     @api.get("/requests/{request_id}", summary="Why a call went as it did; newest first")
     async def explain(request: Request, request_id: str) -> Response:
-        headers = request.headers
-        key = credential(headers.get("authorization"), headers.get("x-api-key"))
-        caller = identify().caller(key)
+        caller = admit(current(), request)
         found = await records.look(caller.team, request_id)
         if not found:
             raise RecordNotFound

@@ -87,7 +87,7 @@ def _routers(gateway: Gateway, reload: Reload, closing: Closing) -> list[APIRout
     return [
         openai.routes(current, gateway.router),
         assist.routes(current),
-        requests.routes(gateway.records, lambda: gateway.house.identify),
+        requests.routes(gateway.records, current),
         admin.routes(gateway),
         admin_usage.routes(gateway),
         prompts.routes(gateway),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from gateway.domain.call import Call, Caller, Outcome
+from gateway.domain.keyring import FixedKeys
 from gateway.domain.ledger import MemoryLedger
 from gateway.domain.limits import QueueLimits, Timeouts
 from gateway.domain.policy import Link, Policy, Tools
@@ -100,7 +102,7 @@ class House:
         attempts = Attempts(self.router, self.wire, self.telemetry, Timeouts(), self.clock)
         rule = RetryRule(1, (0.0,), jitter=0.0)
         self.pipeline = Pipeline(
-            Identify(keys or {}),
+            Identify(FixedKeys(keys or {}), time.time),
             Guard(chain, on_verdict=self.telemetry.verdict, clock=self.clock),
             self.admission,
             Engine(self.router, attempts, rule, clock=self.clock, random=lambda: 0.5),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from gateway.domain.document import Document
@@ -75,10 +77,86 @@ def test_a_hash_of_the_wrong_length_is_refused_with_its_line() -> None:
 
 
 def test_an_unknown_key_of_a_team_is_refused_with_what_was_meant() -> None:
-    _, [problem, missing] = read_teams(document("teams:\n  ide:\n    kyes: []\n"))
+    _, [problem] = read_teams(document("teams:\n  ide:\n    kyes: []\n"))
 
-    assert {problem.line, missing.line} == {2, 3}
-    assert any("did you mean 'keys'?" in one.fix for one in (problem, missing))
+    assert problem.line == 3
+    assert "did you mean 'keys'?" in problem.fix
+
+
+def test_a_key_says_how_long_and_for_what_it_is_good() -> None:
+    text = f"""\
+teams:
+  ide:
+    models: [qwen-*]
+    routes: [/v1/*]
+    roles: [user, author]
+    keys:
+      - id: ide-1
+        sha256: "{SHA}"
+        not_before: 2027-01-01T09:00:00+09:00
+        expires: 2027-01-31
+        models: [qwen-coder]
+        roles: [operator]
+"""
+    [team], problems = read_teams(document(text))
+
+    assert problems == []
+    assert (team.models, team.routes, team.roles) == (("qwen-*",), ("/v1/*",), ("user", "author"))
+    [key] = team.keys
+    assert (key.models, key.routes, key.roles) == (("qwen-coder",), (), ("operator",))
+    assert key.not_before == datetime(2027, 1, 1, tzinfo=UTC).timestamp()
+    assert key.expires == datetime(2027, 2, 1, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "fix"),
+    [
+        ("expires: tomorrow", "2027-01-31", "2027-01-31"),
+        ("expires: 2027-01-31T18:00:00", "has no zone", "+09:00"),
+        ("not_before: 0001-01-01", "should be a day", "2027-01-31"),
+        ("expires: true", "should be a day", "2027-01-31"),
+        ("roles: [admin]", "roles", "user, author, operator"),
+        ("roles: []", "roles", "user, author, operator"),
+        ("models: qwen", "should be a list", "[qwen-*]"),
+        ("expire: 2027-01-31", "unknown key", "did you mean 'expires'?"),
+        ("models: [other]", "nothing in common", "qwen-*"),
+    ],
+)
+def test_what_makes_no_sense_of_a_key_is_refused_with_its_line(
+    line: str, message: str, fix: str
+) -> None:
+    text = f"""\
+teams:
+  ide:
+    models: [qwen-*]
+    keys:
+      - id: a
+        sha256: "{SHA}"
+        {line}
+"""
+    _, [problem] = read_teams(document(text))
+
+    assert problem.line == 7
+    assert message in problem.message
+    assert fix in problem.fix
+
+
+def test_a_key_that_ends_before_it_begins_is_refused() -> None:
+    row = f'{{id: a, sha256: "{SHA}", not_before: 2027-02-01, expires: 2027-01-31}}'
+
+    _, [problem] = read_teams(document(f"teams:\n  ide:\n    keys:\n      - {row}\n"))
+
+    assert problem.line == 4
+    assert "expires before it begins" in problem.message
+
+
+def test_a_key_of_the_environment_has_its_teams_scope() -> None:
+    named = (Team(name="ide", models=("qwen-*",)),)
+    more = (Team(name="ide", keys=(KeyHash(id="env-1", sha256=SHA),)),)
+
+    [team] = merge(named, more)
+
+    assert (team.models, [key.id for key in team.keys]) == (("qwen-*",), ["env-1"])
 
 
 def test_a_team_whose_name_cannot_be_a_label_is_refused() -> None:
