@@ -3,6 +3,8 @@
 # `make serve PORT=9000`; ARGS= is handed on: `make test ARGS="-k retry"`, `make serve ARGS="--workers 2"`.
 PORT ?=
 ARGS ?=
+# `make test JOBS=4`: so many processes; a file's tests stay together. JOBS=0 for a debugger.
+JOBS ?= 2
 # `make install PYTHON=/path/to/python3.12` chooses the interpreter; else the newest that serves.
 PYTHON ?=
 
@@ -81,7 +83,7 @@ serve: install ## Serve on 127.0.0.1:8000 (PORT= changes it); with nothing confi
 	@exec $(BIN)/gateway serve $(if $(PORT),--port $(PORT)) $(ARGS)
 
 test: install lint ## Set up, check, and run every test but the live ones
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: install lint ## Style, types, import contracts, shape of the house
 	$(RUN) -m pytest -q tests/test_house.py

@@ -77,10 +77,14 @@ class ProviderServer:
         server.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked: Asked | None = None
         try:
-            await self._answer(await self._read(reader), reader, writer)
+            asked = await self._read(reader)
+            await self._answer(asked, reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+            # It hung up while it was being answered: what it has not read resets the connection.
+            if asked is not None:
+                asked.left.set()
         finally:
             writer.close()
 

@@ -148,6 +148,21 @@ def test_no_function_of_the_machine_is_too_long() -> None:
     assert not long, f"at most {MOST_FUNCTION_LINES} lines:\n" + "\n".join(long)
 
 
+def test_a_gateway_that_tests_share_is_forgetful() -> None:
+    """What one test does would else be felt by another: a spent retry budget, a failed probe."""
+    shared = re.compile(r"scope=.(?:module|session|package|class)")
+    sharing = {
+        file
+        for file in PYTHON
+        if file.parts[0] == "tests"
+        for function in functions(file)
+        if any(shared.search(ast.unparse(one)) for one in function.decorator_list)
+        and "ServedGateway(" in ast.unparse(function)
+    }
+    assert sharing
+    assert [one for one in sharing if "tests.shared_gateway" not in imported(one)] == []
+
+
 def test_no_function_of_the_machine_takes_too_many_parameters() -> None:
     greedy = []
     for file in MACHINE:

@@ -31,6 +31,7 @@ from gateway.flow.stream import Stream, follow
 
 _ERROR_BYTES = 64 * 1024
 _ANSWER_BYTES = 64 * 1024 * 1024
+_READABLE = ("", "identity")
 
 
 class AttemptFailed(Exception):
@@ -129,8 +130,7 @@ class Attempts:
 
     def _patience(self, call: Call, replica: Replica, ask: Ask, others: bool) -> float:
         """Seconds until the first event of a stream, or all of a plain answer, must be here."""
-        times = self._timeouts
-        left = max(0.0, ask.begin_by - self._clock())
+        times, left = self._timeouts, max(0.0, ask.begin_by - self._clock())
         if not call.stream:
             return min(left, replica.timeout or times.total)
         known = times.first_token_by_model
@@ -152,6 +152,9 @@ class Attempts:
         lease.response = response
         if (fault := fault_of(response.status, b"")) is not None:
             raise await self._refused(response, fault)
+        if (coding := response.headers.get("content-encoding", "")).lower() not in _READABLE:
+            # Nothing of it could be read, and by chance some of it looks like an event.
+            raise AttemptFailed(Fault.GARBAGE, f"an answer in {coding[:20]!r}, which nobody takes")
         if call.stream:
             return await self._open_stream(lease, response, ask)
         return await self._read_plain(lease, response)
@@ -229,8 +232,7 @@ class Attempts:
         call = lease.call
         asked = (call.body.get("stream_options") or {}).get("include_usage")
         watch = StreamWatch(hide_usage=not asked, choices=choices_of(call))
-        chunks = response.chunks()
-        first = b""
+        chunks, first = response.chunks(), b""
         while not first and not watch.done and watch.error is None and not watch.babbles:
             chunk = await anext(chunks, None)
             if chunk is None:
@@ -268,8 +270,7 @@ def choices_of(call: Call) -> int:
 
 
 def upstream_body(call: Call, replica: Replica, ask: Ask | None = None) -> bytes:
-    """The client's body with the replica's own model name and fixed parameters; a stream is asked
-    to say its usage at the end."""
+    """The client's body with the replica's model name and parameters; a stream ends with usage."""
     body = {**replica.params, **(ask.body if ask else call.body)}
     if ask is not None and ask.reshape is not None:
         body = ask.reshape(body)

@@ -71,6 +71,7 @@ class Walk:
         self._left_to_go_on = gear.rule.limit
         self._tried: set[str] = set()
         self._rests: dict[str, float] = {}
+        self._rested = -inf  # whoever failed before this moment
         self._waits = 0
         self._open = 0
         self._moved = False
@@ -87,9 +88,9 @@ class Walk:
         answer was brought `further` since, there are as many attempts as the rule's limit, and
         the budget is not asked as long as there is a replica to go to at once: going on costs less
         than the answer that would be lost. Else there are as many as were left, at its expense.
-        One that failed longer ago than a back-off lasts may be asked again."""
-        ready = self._gear.clock() - self._gear.rule.delay(1, 0.5)
-        self._tried = {one for one in self._tried if self._rests[one] >= ready}
+        One that failed longer ago than a back-off lasts may be asked again at once, after all that
+        have not failed: two that stall would else take the attempts that a third was to have."""
+        self._rested = self._gear.clock() - self._gear.rule.delay(1, 0.5)
         if further:
             self._left_to_go_on, self._went_on = self._gear.rule.limit, False
         self._failed(replica, failed)
@@ -149,6 +150,9 @@ class Walk:
         dies, all of its calls move at once: a call's first move to one that nothing speaks against
         is free. That makes no storm: where all fail, none is trusted."""
         replica = await self._other()
+        if replica is None and (barred := {*filter(self._barred, self._tried)}) != self._tried:
+            self._tried = barred
+            replica = await self._other()
         if replica is not None:
             if failed is not None:
                 trusted = self._gear.router.regard(replica) is Regard.TRUSTED
@@ -181,6 +185,9 @@ class Walk:
             if one.id not in tried and router.regard(one) is not Regard.OUT
         ]
         return left[int(self._gear.random() * len(left))] if left else None
+
+    def _barred(self, replica: str) -> bool:
+        return replica in self._tried and self._rests[replica] >= self._rested
 
     def _same(self, replica: Replica) -> Replica | None:
         """`replica` once more, unless it has been drained, has gone down or has gone meanwhile."""
@@ -273,7 +280,7 @@ class Walk:
         self._open += 1
         began, number = gear.clock(), len(self.made) + self._open
         mates = gear.router.replicas(self.model) or self._known
-        untried = (r for r in mates if r.id != replica.id and r.id not in self._tried)
+        untried = (r for r in mates if r.id != replica.id and not self._barred(r.id))
         others = any(gear.router.regard(r) is not Regard.OUT for r in untried)
         try:
             opened = await gear.attempts.make(self._call, replica, number, ask, others=others)

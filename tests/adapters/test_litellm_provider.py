@@ -76,11 +76,13 @@ async def test_it_asks_once_and_listens_to_no_callback(
     assert heard == []
 
 
+@pytest.mark.parametrize("text", [("Hel", "lo"), ("x" * 2**16,) * 99], ids=["short", "long"])
 @pytest.mark.parametrize("model", ["anthropic/claude-sonnet-4-5", "ollama_chat/llama3"])
 async def test_a_stream_that_is_closed_while_nobody_reads_leaves_at_once(
-    server: ProviderServer, providers: LiteLLMProviders, model: str
+    server: ProviderServer, providers: LiteLLMProviders, model: str, text: tuple[str, ...]
 ) -> None:
-    server.plan = Plan(ends="stall")
+    # Of the long one most is still to come: the server is at its work, and cannot go on with it.
+    server.plan = Plan(ends="stall", text=text)
     answer = await providers.ask(replica(server, model), CHAT, FIELDS, stream=True)
     chunks = answer.chunks()
     assert await anext(chunks)

@@ -18,15 +18,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
-from gateway.settings import Settings
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
 from gateway.testing.served import ServedGateway, fleet_on
 from tests.client.contract_server import closed_port
+from tests.shared_gateway import forgetful
 
 ROOT = Path(__file__).parents[2]
 MEAN = "def mean(xs):\r\n    return sum(xs) / len(xs)\r\n"
 NEW = MEAN.replace("/ len(xs)", "/ (len(xs) or 1)")
-QUICK = Settings(retries={"backoff_s": (0.01,)})  # type: ignore[arg-type]
+QUICK = forgetful()
 
 Run = Callable[..., Result]
 

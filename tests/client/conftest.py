@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.settings import Settings
 from gateway.testing.mock_vllm import MockVLLM
 from gateway.testing.served import ServedGateway, fleet_on
 from tests.client.contract_server import ContractServer, contract_server
+from tests.shared_gateway import forgetful
 
-QUICK = Settings(retries={"backoff_s": (0.01,)}, timeouts={"idle_s": 2.0})  # type: ignore[arg-type]
+QUICK = forgetful(timeouts={"idle_s": 2.0})
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,9 @@ import pytest
 from gateway.adapters.litellm_config import Deployment, LiteLLMConfig
 from gateway.bootstrap import Gateway
 from gateway.plan import Fleet
-from gateway.settings import Settings
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
 from gateway.testing.served import ServedGateway
+from tests.shared_gateway import forgetful
 
 DELTAS = ("The", " café", "\n\n", "  is", " 日本", "語 🙂")
 ANSWER = "".join(DELTAS)
@@ -35,19 +35,6 @@ PATIENCE = 0.6
 
 Act = Literal["refuse"]
 Plan = tuple[Behaviour | Act, ...]
-
-
-def settings(patience: float) -> Settings:
-    """Nobody is probed, every retry is within the budget, and none is waited for."""
-    return Settings(
-        health={"probe": False},  # type: ignore[arg-type]
-        retries={"backoff_s": (0.01,), "budget": 1.0, "floor": 1000},  # type: ignore[arg-type]
-        timeouts={  # type: ignore[arg-type]
-            "connect_s": patience / 2,
-            "first_token_s": 30.0,
-            "idle_s": patience,
-        },
-    )
 
 
 @dataclass(frozen=True)
@@ -140,8 +127,13 @@ class Faulty:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("gateway.web.server.Gateway", Kept)
+            times = {
+                "connect_s": self._patience / 2,
+                "first_token_s": 30.0,
+                "idle_s": self._patience,
+            }
             served = self._stack.enter_context(
-                ServedGateway(self._fleet(), settings(self._patience))
+                ServedGateway(self._fleet(), forgetful(timeouts=times))
             )
         self.gateway, self.url = made[0], served.url
         self.http = self._stack.enter_context(httpx.Client(base_url=served.url, timeout=60))

@@ -49,6 +49,15 @@ QUICK: dict[str, tuple[Behaviour | Act, Way, tuple[int, str, str]]] = {
         "both",
         UNAVAILABLE,
     ),
+    "packs its answer into bytes that read like an event": (
+        Behaviour(
+            body="\x1f\udc8b\n:#\x08\udcee\n\n",
+            content_type="text/event-stream",
+            headers={"content-encoding": "gzip"},
+        ),
+        "stream",
+        UNAVAILABLE,
+    ),
     "sends half of the JSON": (Behaviour(truncate_json=True), "plain", UNAVAILABLE),
     "sends a JSON list": (Behaviour(body="[]"), "plain", UNAVAILABLE),
     "sends bytes that are not UTF-8": (

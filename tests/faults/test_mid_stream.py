@@ -71,6 +71,12 @@ def test_one_that_stalls_is_left_for_another(impatient: Faulty, place: int) -> N
     impatient.play(Case("stalls", "two", True, plans, Told({"a": 1, "b": 1})))
 
 
+def test_two_that_stall_do_not_keep_an_answer_from_the_third(impatient: Faulty) -> None:
+    """A stall lasts longer than a back-off: both might be asked again by then, but come last."""
+    plans = dict.fromkeys("ab", (Behaviour(deltas=DELTAS, stall_after=2),))
+    impatient.play(Case("stall", "three", True, plans, Told({"a": 1, "b": 1, "c": 1})))
+
+
 @pytest.mark.parametrize("place", range(EVENTS - 1), ids=str)
 def test_wherever_it_is_cut_before_the_finish_another_goes_on(faulty: Faulty, place: int) -> None:
     plans: dict[str, Plan] = {"a": (Behaviour(deltas=DELTAS, reset_after=place),)}

@@ -135,6 +135,27 @@ async def test_a_4xx_is_the_clients_mistake_also_where_its_body_cannot_be_read(
     assert router.faults == [("r0", None)], "the replica is not to blame"
 
 
+@pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip"])
+async def test_a_packed_stream_is_garbage_even_where_its_bytes_look_like_an_event(
+    coding: str,
+) -> None:
+    headers = {"content-encoding": coding}
+    made, router, *_ = attempts(FakeAnswer(steps=(b"\x1f\x8b\n:#\x08\xee\n\n",), headers=headers))
+    with pytest.raises(AttemptFailed, match=coding) as caught:
+        await made.make(a_call(stream=True), a_replica(), 1)
+    assert caught.value.fault is Fault.GARBAGE
+    assert router.faults == [("r0", Fault.GARBAGE)]
+
+
+async def test_an_answer_that_says_it_is_not_packed_is_taken() -> None:
+    answer = plain()
+    answer.headers = {"content-encoding": "Identity"}
+    made, *_ = attempts(answer)
+    opened = await made.make(a_call(), a_replica(), 1)
+    await opened.end()
+    assert opened.reply.complete
+
+
 @pytest.mark.parametrize(
     ("error", "fault", "status"),
     [

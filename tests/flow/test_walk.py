@@ -71,6 +71,19 @@ class Path:
         return [note.facts for note in self.call.record.notes if note.kind == kind]
 
 
+def hurried(path: Path) -> list[bool]:
+    """Of each attempt from now on, whether there are others to hurry for."""
+    told: list[bool] = []
+    make = path.walk._gear.attempts.make
+
+    async def noted(*given: Any, others: bool) -> Opened:
+        told.append(others)
+        return await make(*given, others=others)
+
+    path.walk._gear.attempts.make = noted  # type: ignore[method-assign]
+    return told
+
+
 # ---- Retry-After ---------------------------------------------------------------------------------
 
 
@@ -155,6 +168,21 @@ async def test_one_that_broke_longer_ago_than_a_back_off_goes_on_at_once(
     await (await path.walk.again(ask, failed, second)).end()
     assert slept == waits
     assert path.asked == ["r1", "r0"]
+
+
+async def test_one_that_has_not_failed_goes_on_before_one_that_has_rested(
+    slept: list[float],
+) -> None:
+    """Else two replicas that stall again and again keep an answer from a third."""
+    answers = [streamed("x"), failing(503), streamed("y")]
+    path = Path([*answers], "r0", "r1", "r2", call=a_call(stream=True))
+    path.router.doubted, others = {"r2"}, hurried(path)
+    ask, failed = Ask(path.call.body, 300.0), AttemptFailed(Fault.TIMEOUT, "no chunk for 30 s")
+    for number in (0, 1):
+        path.clock.now += 30.0
+        await (await path.walk.again(ask, failed, path.router.all[number])).end()
+    assert (path.asked, slept) == (["r1", "r2", "r0"], [])
+    assert others == [True, True, False], "one that has rested is one to go to"
 
 
 async def test_the_failed_replica_goes_on_itself_where_it_is_the_only_one(
@@ -420,13 +448,6 @@ async def test_one_that_is_drained_is_no_other_to_hurry_for() -> None:
     times = Timeouts(first_token=60.0, total=60.0)
     path = Path([streamed("x")], "r0", "r1", timeouts=times, call=a_call(stream=True))
     path.router.drained = {"r1"}
-    told: list[bool] = []
-    make = path.walk._gear.attempts.make
-
-    async def noted(*given: Any, others: bool) -> Opened:
-        told.append(others)
-        return await make(*given, others=others)
-
-    path.walk._gear.attempts.make = noted  # type: ignore[method-assign]
+    told = hurried(path)
     await (await path.go()).end()
     assert told == [False]

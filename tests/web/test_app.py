@@ -14,11 +14,11 @@ from starlette.exceptions import HTTPException
 
 from gateway.domain.actions import ACTIONS
 from gateway.domain.errors import Overloaded
-from gateway.settings import Settings
 from gateway.testing.mock_vllm import MockVLLM
 from gateway.testing.served import ServedGateway, fleet_on
 from gateway.web.app import build_app
 from gateway.web.closing import Closing
+from tests.shared_gateway import forgetful
 
 ROUTES = {
     "/prompts": "get",
@@ -48,8 +48,7 @@ def replica() -> Iterator[MockVLLM]:
 
 @pytest.fixture(scope="module")
 def gateway(replica: MockVLLM) -> Iterator[ServedGateway]:
-    silent = Settings(health={"probe": False})  # type: ignore[arg-type]
-    with ServedGateway(fleet_on([replica.base_url]), silent) as served:
+    with ServedGateway(fleet_on([replica.base_url]), forgetful()) as served:
         yield served
 
 

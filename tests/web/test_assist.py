@@ -17,13 +17,14 @@ from gateway.settings import KeyHash, Settings, Team, hash_key
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
 from gateway.testing.plugin import MockFleet
 from gateway.testing.served import ServedGateway, fleet_on
+from tests.shared_gateway import forgetful
 
 SOURCE = "import os\n\n\ndef mean(xs):\n    return sum(xs) / len(xs)\n\n\nprint(os.name)\n"
 SELECTION = {"start": {"line": 3, "character": 0}, "end": {"line": 4, "character": 28}}
 EXPLAIN = {"file": {"path": "src/mean.py", "content": SOURCE}, "selection": SELECTION}
 REWRITE = {**EXPLAIN, "instruction": "return 0 for an empty list"}
 NEW = "def mean(xs):\n    if not xs:\n        return 0\n    return sum(xs) / len(xs)\n"
-QUICK = Settings(retries={"backoff_s": (0.01,)}, timeouts={"idle_s": 0.5})  # type: ignore[arg-type]
+QUICK = forgetful(timeouts={"idle_s": 0.5})
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ import pytest
 
 from gateway.domain.actions import ACTIONS, BY_NAME, COMMON
 from gateway.domain.result_fields import EVERY, OWN
-from gateway.settings import Settings
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
 from gateway.testing.served import ServedGateway, fleet_on
+from tests.shared_gateway import forgetful
 from tests.web.test_assist import ask, events
 from tests.web.told import assert_told
 
@@ -71,8 +71,7 @@ def replica() -> Iterator[MockVLLM]:
 
 @pytest.fixture(scope="module")
 def _gateway(replica: MockVLLM) -> Iterator[ServedGateway]:
-    silent = Settings(health={"probe": False})  # type: ignore[arg-type]
-    with ServedGateway(fleet_on([replica.base_url]), silent) as served:
+    with ServedGateway(fleet_on([replica.base_url]), forgetful()) as served:
         yield served
 
 

@@ -20,6 +20,7 @@ from gateway.settings import Settings
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
 from gateway.testing.plugin import MockFleet
 from gateway.testing.served import ServedGateway, fleet_on
+from tests.shared_gateway import forgetful
 from tests.web.clients import chat, connect, eventually, metric, request
 
 TEXT = "x" * 40_000
@@ -182,7 +183,7 @@ async def test_a_client_with_several_requests_in_the_pipe_that_leaves_ends_the_f
     assert received.outcome == "client_left"
 
 
-HEADERS = Settings(server={"max_header_bytes": 8192, "max_headers": 20})  # type: ignore[arg-type]
+HEADERS = forgetful(server={"max_header_bytes": 8192, "max_headers": 20})
 HEALTH = b"GET /healthz HTTP/1.1\r\nhost: gateway.test\r\n"
 
 

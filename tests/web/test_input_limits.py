@@ -18,13 +18,13 @@ from gateway.settings.limits import Limits
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
 from gateway.testing.plugin import MockFleet
 from gateway.testing.served import ServedGateway, fleet_on
+from tests.shared_gateway import forgetful
 from tests.web.clients import MESSAGES, chat, connect, metric, request
 
 CHAT = "/v1/chat/completions"
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 WINDOW = 2000
-SETTINGS = Settings(
-    retries={"backoff_s": (0.01,)},  # type: ignore[arg-type]
+SETTINGS = forgetful(
     limits=Limits.model_validate({"models": {"m": {"allow": ["chat_template_kwargs.thinking"]}}}),
 )
 
@@ -311,7 +311,7 @@ def test_what_is_checked_is_what_the_replica_gets(one: tuple[ServedGateway, Mock
 def locked() -> Iterator[ServedGateway]:
     """A gateway that wants keys. Its replica is never asked."""
     teams = (Team(name="a", keys=(KeyHash(id="k", sha256=hash_key("gw-right")),)),)
-    with ServedGateway(fleet_on(["http://127.0.0.1:9/v1"]), Settings(teams=teams)) as served:
+    with ServedGateway(fleet_on(["http://127.0.0.1:9/v1"]), forgetful(teams=teams)) as served:
         yield served
 
 

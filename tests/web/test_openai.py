@@ -14,9 +14,10 @@ from gateway.settings import Settings
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
 from gateway.testing.plugin import MockFleet
 from gateway.testing.served import ServedGateway, fleet_on
+from tests.shared_gateway import forgetful
 
 MESSAGES = [{"role": "user", "content": "hi"}]
-QUICK = Settings(retries={"backoff_s": (0.01,)}, timeouts={"first_token_s": 2, "idle_s": 0.5})  # type: ignore[arg-type]
+QUICK = forgetful(timeouts={"first_token_s": 2, "idle_s": 0.5})
 
 
 @pytest.fixture

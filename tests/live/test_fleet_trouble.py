@@ -17,6 +17,8 @@ from gateway.testing.mock_vllm import Behaviour, MockVLLM
 from gateway.testing.plugin import MockFleet
 from gateway.testing.served import ServedGateway, fleet_on
 
+pytestmark = pytest.mark.live
+
 MESSAGES = [{"role": "user", "content": "hi"}]
 TEXT = " ".join(f"w{n}" for n in range(12))
 FINE = Behaviour(text=TEXT)
