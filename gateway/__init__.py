@@ -11,6 +11,7 @@ __all__ = [
     "Claim",
     "Counts",
     "Delta",
+    "Detectors",
     "Every",
     "Full",
     "Held",
@@ -23,17 +24,23 @@ __all__ = [
     "Term",
     "Tools",
     "Usage",
+    "Vault",
+    "Watch",
     "Window",
     "amount_for",
     "counted",
     "expected",
+    "json_view",
     "reached",
+    "request_texts",
 ]
 
 if TYPE_CHECKING:
     from gateway.domain.call import Call, Outcome, Usage
     from gateway.domain.counters import Balance, Claim, Full, Held, Window
+    from gateway.domain.detectors import Detectors
     from gateway.domain.errors import Refusal
+    from gateway.domain.json_view import view as json_view
     from gateway.domain.period import Every, Period, Term
     from gateway.domain.policy import Delta, Policy
     from gateway.domain.quota import (
@@ -46,7 +53,10 @@ if TYPE_CHECKING:
         expected,
         reached,
     )
+    from gateway.domain.request_texts import texts as request_texts
     from gateway.domain.tools import Tools
+    from gateway.domain.vault import Vault
+    from gateway.domain.watch import Watch
 
     __version__: str
 else:
@@ -59,6 +69,7 @@ else:
         "Claim": "counters",
         "Counts": "quota",
         "Delta": "policy",
+        "Detectors": "detectors",
         "Every": "period",
         "Full": "counters",
         "Held": "counters",
@@ -71,11 +82,15 @@ else:
         "Term": "period",
         "Tools": "tools",
         "Usage": "call",
+        "Vault": "vault",
+        "Watch": "watch",
         "Window": "counters",
         "amount_for": "quota",
         "counted": "quota",
         "expected": "quota",
+        "json_view": "json_view.view",
         "reached": "quota",
+        "request_texts": "request_texts.texts",
     }
 
     def __getattr__(name: str) -> object:
@@ -87,7 +102,9 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module  # as all here: only when it is needed
 
-        found = globals()[name] = getattr(import_module(f"gateway.domain.{home}"), name)
+        module, _, called = home.partition(".")
+        found = getattr(import_module(f"gateway.domain.{module}"), called or name)
+        globals()[name] = found
         return found
 
     def __dir__() -> list[str]:

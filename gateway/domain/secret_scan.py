@@ -104,6 +104,25 @@ def restore(text: str, kept: Mapping[str, str]) -> str:
     return _PLACED.sub(lambda found: kept.get(found[0], found[0]), text)
 
 
+def placed(text: str) -> bool:
+    """Whether `text` is a placeholder and nothing else, of whoever put it there."""
+    return _PLACED.fullmatch(text) is not None
+
+
+def begun(text: str, end: int, kept: Mapping[str, str]) -> int:
+    """Where a placeholder of `kept` stands in `text` that is not over at `end`, or begins one of
+    which the text may yet bring the rest; `end` for none."""
+    # The first letter of a placeholder is nowhere else in it: an earlier one begins none.
+    at = text.rfind(PLACEHOLDER[0], 0, end)
+    if at < 0:
+        return end
+    rest = text[at:]
+    for mark in kept:
+        if mark.startswith(rest[: len(mark)]) and at + len(mark) > end:
+            return at
+    return end
+
+
 def _unused(text: str, number: int) -> str:
     # Of one length each, so that none is the beginning of another; and not in the text already.
     extra = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.domain.secret_scan import PLACEHOLDER, restore
+from gateway.domain.secret_scan import begun, restore
 from gateway.flow.job import Job
 from gateway.flow.unmarking import Unmarking
 
@@ -26,7 +26,7 @@ class Restoring:
         if not self._secrets:
             return text
         text = self._held + text
-        at = self._begun(text)
+        at = begun(text, len(text), self._secrets)
         self._held = text[at:]
         return restore(text[:at], self._secrets)
 
@@ -34,14 +34,6 @@ class Restoring:
         """What was still held: nothing more comes."""
         text, self._held = self._held + self._unmarking.end(), ""
         return restore(text, self._secrets)
-
-    def _begun(self, text: str) -> int:
-        """Where a placeholder begins that `text` does not hold the end of; its end for none."""
-        # The first letter of a placeholder is nowhere else in it: an earlier one begins none.
-        at = text.rfind(PLACEHOLDER[0])
-        last = text[at:] if at >= 0 else ""
-        open_end = last and any(mark != last and mark.startswith(last) for mark in self._secrets)
-        return at if open_end else len(text)
 
 
 def restoring_of(job: Job) -> Restoring:

@@ -109,7 +109,7 @@ class Screen:
     """All policies' view of one answer, in the order of the chain. Text leaves only when each of
     them has let it go."""
 
-    __slots__ = ("_alters", "_ended", "_last", "_open", "_strands", "_strict")
+    __slots__ = ("_alters", "_ended", "_halves", "_last", "_open", "_strands", "_strict")
 
     def __init__(self, links: Sequence[Link], strand: Callable[[Link], Strand]) -> None:
         self._strands = [strand(link) for link in links]
@@ -117,6 +117,7 @@ class Screen:
         self._strict = any(not link.tolerant for link in links)
         self._open: dict[int, dict[Place, None]] = {}
         self._ended: set[int] = set()
+        self._halves: dict[Place, str] = {}
         self._last: dict[str, Any] = {}
 
     async def events(self, chunk: bytes) -> bytes:
@@ -187,7 +188,7 @@ class Screen:
             return False
         if text.choice in self._ended:
             raise Unreadable("text after the end of its choice")
-        cleared = await self._through(text.place, said, final)
+        cleared = await self._through(text.place, self._joined(text.place, said, final), final)
         still_open = self._open.setdefault(text.choice, {})
         if final:
             still_open.pop(text.place, None)
@@ -197,6 +198,17 @@ class Screen:
             return False
         text.value = cleared
         return True
+
+    def _joined(self, place: Place, said: str, final: bool) -> str:
+        """`said` without half a character at its end, which waits for its other half: no policy
+        would know either of them. Deltas may end between the two surrogates of one."""
+        if place in self._halves:
+            said = self._halves.pop(place) + said
+            said = said.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        if not final and said and "\ud800" <= said[-1] <= "\udbff":
+            self._halves[place] = said[-1]
+            said = said[:-1]
+        return said
 
     async def _through(self, place: Place, text: str, final: bool) -> str:
         for strand in self._strands:
@@ -210,7 +222,8 @@ class Screen:
         self._ended.add(index)
         said: list[tuple[Path, str]] = []
         for place in self._open.pop(index, {}):
-            if cleared := await self._through(place, "", True):
+            rest = self._joined(place, "", True)
+            if cleared := await self._through(place, rest, True):
                 said.append((place[1], cleared))
         return encode(write(speaking(self._last, index, said))) if said else b""
 

@@ -144,3 +144,42 @@ async def test_a_pattern_that_takes_for_ever_is_stopped_and_lets_nothing_out() -
 def test_patterns_that_cannot_work_are_refused(written: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError, match=re.escape(says)):
         GuardOutput.Settings.model_validate(written)
+
+
+async def test_a_character_of_which_each_half_is_a_delta_is_one() -> None:
+    halves = ["a \ud83d", "\udd11b", "c"]
+    said, refusal = await left(guard_output("\U0001f511b"), halves)
+    assert ("".join(said), refusal is None) == ("a ", False)
+    said, refusal = await left(guard_output("secret"), halves)
+    assert ("".join(said), refusal) == ("a \U0001f511bc", None)
+
+
+async def test_half_a_character_at_the_very_end_leaves_as_it_came() -> None:
+    said, refusal = await left(guard_output("secret"), ["a \ud83d"])
+    assert ("".join(said), refusal) == ("a \ud83d", None)
+
+
+async def tools(pieces: Sequence[str]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield event({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]})
+    yield event({}, "tool_calls")
+
+
+@pytest.mark.parametrize("written", [r"\u0073ecret", "secret", r"s\u0065cret", r"secre\u0074"])
+@pytest.mark.parametrize("size", [1, 3, 100])
+async def test_in_the_arguments_of_tools_escapes_hide_nothing(written: str, size: int) -> None:
+    text = '{"a": "' + written + '", "b": 1}'
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    passed: list[bytes] = []
+    with pytest.raises(Refusal):
+        await drained(
+            Guard([Link(guard_output("secret"), "g")]).filter(CALL, tools(pieces), True), passed
+        )
+    told = b"".join(passed)
+    assert b"ecre" not in told
+    assert b"u0073" not in told
+
+
+async def drained(chunks: AsyncIterator[bytes], passed: list[bytes]) -> None:
+    async for chunk in chunks:
+        passed.append(chunk)
