@@ -29,6 +29,7 @@ from gateway.domain.sse import EventTooLarge, StreamWatch
 from gateway.flow.lease import Lease, Opened
 from gateway.flow.stream import Stream, follow
 
+_CONTINUOUS = "continuous_usage_stats"
 _ERROR_BYTES = 64 * 1024
 _ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -84,6 +85,7 @@ class Attempts:
         self._timeouts = timeouts
         self._clock = clock
         self._providers = providers
+        self._uncounting: set[str] = set()
 
     async def make(
         self,
@@ -147,11 +149,18 @@ class Attempts:
             response = await self._translated(lease, ask)
         else:
             url = f"{replica.base_url}/{call.endpoint.upstream}"
-            headers, body = self._headers(call, lease, number), upstream_body(call, replica, ask)
+            count = self._counts(call, replica)
+            body = upstream_body(call, replica, ask, count=count)
+            headers = self._headers(call, lease, number)
             response = await self._wire.send("POST", url, headers=headers, body=body)
         lease.response = response
         if (fault := fault_of(response.status, b"")) is not None:
-            raise await self._refused(response, fault)
+            failed = await self._refused(response, fault)
+            if _CONTINUOUS.encode() in failed.body and self._counts(call, replica):
+                self._uncounting.add(replica.id)  # it takes the request without that
+                response.release()
+                return await self._exchange(lease, ask, number)
+            raise failed
         if call.stream:
             return await self._open_stream(lease, response, ask)
         return await self._read_plain(lease, response)
@@ -170,6 +179,14 @@ class Attempts:
             "translated", replica=replica.id, provider=replica.provider, dropped=going.dropped
         )
         return await self._providers.ask(replica, call.endpoint, going.fields, stream=call.stream)
+
+    def _counts(self, call: Call, replica: Replica) -> bool:
+        """Whether to ask for usage in every chunk, so that an answer that is cut is counted too.
+        Of several answers at once vLLM counts each by itself, which says little."""
+        if not replica.counts or not call.stream or replica.id in self._uncounting:
+            return False
+        options = call.body.get("stream_options") or {}
+        return choices_of(call) == 1 and not options.get(_CONTINUOUS)
 
     def _headers(self, call: Call, lease: Lease, number: int) -> dict[str, str]:
         headers = {
@@ -228,7 +245,8 @@ class Attempts:
         """Wait for the first event, so that a bad stream is known before a client sees it."""
         call = lease.call
         asked = (call.body.get("stream_options") or {}).get("include_usage")
-        watch = StreamWatch(hide_usage=not asked, choices=choices_of(call))
+        counts = self._counts(call, lease.replica)
+        watch = StreamWatch(hide_usage=not asked, hide_counts=counts, choices=choices_of(call))
         chunks = response.chunks()
         first = b""
         while not first and not watch.done and watch.error is None and not watch.babbles:
@@ -267,15 +285,18 @@ def choices_of(call: Call) -> int:
     return max(1, count) * (many if isinstance(many, int) and many > 0 else 1)
 
 
-def upstream_body(call: Call, replica: Replica, ask: Ask | None = None) -> bytes:
+def upstream_body(
+    call: Call, replica: Replica, ask: Ask | None = None, *, count: bool = False
+) -> bytes:
     """The client's body with the replica's own model name and fixed parameters; a stream is asked
-    to say its usage at the end."""
+    to say its usage at the end, with `count` in every chunk."""
     body = {**replica.params, **(ask.body if ask else call.body)}
     if ask is not None and ask.reshape is not None:
         body = ask.reshape(body)
     body["model"] = replica.upstream_model
     if call.stream:
-        body["stream_options"] = {**(call.body.get("stream_options") or {}), "include_usage": True}
+        options = {**(call.body.get("stream_options") or {}), "include_usage": True}
+        body["stream_options"] = {**options, _CONTINUOUS: True} if count else options
     return orjson.dumps(body)
 
 
