@@ -155,8 +155,8 @@ class StreamWatch:
         whole = self._whole.feed(chunk)
         if not whole:
             return whole
-        if self._hide_counts and _COUNT_KEY in whole and b'"choices":[]' not in whole:
-            whole = self._uncounted(whole)
+        if self._hide_counts and (at := whole.rfind(_COUNT_KEY)) >= 0:
+            whole = self._uncounted(whole, at)
         if self._plain(whole):
             self._in_a_row = 0
             return whole
@@ -166,15 +166,24 @@ class StreamWatch:
     def counted(self) -> Usage | None:
         """What had been used when the last chunk came, as the replica has told; None if it never
         did. Read only now: nobody needs it of a stream that comes to its end."""
-        last = Usage.read(orjson.loads(self._count)) if self._count else None
+        try:
+            last = Usage.read(orjson.loads(self._count)) if self._count else None
+        except orjson.JSONDecodeError:
+            last = None
         if last is None or (self.usage is not None and self.usage.completion >= last.completion):
             return self.usage
         return last
 
-    def _uncounted(self, whole: bytes) -> bytes:
-        """Without the usage that each event ends with, in vLLM's way of writing it; any other way
-        is left to `_keep`. No chunk is parsed for this."""
-        last = _COUNT.search(whole, whole.rfind(_COUNT_KEY))
+    def _uncounted(self, whole: bytes, at: int) -> bytes:
+        """Without the usage that each event ends with, in vLLM's way of writing it; any other way,
+        and the end of the answer, is left to `_keep`. No chunk is parsed for this."""
+        if b'"choices":[]' in whole or b'"finish_reason":"' in whole:
+            return whole
+        told = whole[at + 9 :]
+        if told.find(b"}}\n\n") == told.find(b"}") == len(told) - 4 and whole.find(b"\n\n") > at:
+            self._count = told[:-3]  # one event, as most are: faster than the pattern
+            return whole[:at] + b"}\n\n"
+        last = _COUNT.search(whole, at)
         if last is None:
             return whole
         self._count = last[1]

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from gateway.domain.call import Call, Reply, Usage
-from gateway.domain.graft import Graft, Unjoinable
+from gateway.domain.graft import Unjoinable
 from gateway.domain.limits import Timeouts
 from gateway.domain.outbound import NotOutbound, goes_out, outbound
 from gateway.domain.ports import (
@@ -26,10 +25,10 @@ from gateway.domain.ports import (
 )
 from gateway.domain.retry import Fault, fault_of, retry_after_seconds
 from gateway.domain.sse import EventTooLarge, StreamWatch
+from gateway.flow.asking import CONTINUOUS, Ask, choices_of, counts, upstream_body
 from gateway.flow.lease import Lease, Opened
 from gateway.flow.stream import Stream, follow
 
-_CONTINUOUS = "continuous_usage_stats"
 _ERROR_BYTES = 64 * 1024
 _ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -52,19 +51,6 @@ class AttemptFailed(Exception):
         self.status = status
         self.body = body
         self.retry_after = retry_after
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What is asked for, within one walk. `body` is the client's, or that of a fallback; `reshape`
-    makes another request of it once the replica's own fields are in (to go on with a broken
-    answer, which `graft` then joins to what was shown). The answer must have begun by `begin_by`,
-    in monotonic seconds."""
-
-    body: Mapping[str, Any]
-    begin_by: float
-    reshape: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    graft: Callable[[], Graft] | None = None
 
 
 class Attempts:
@@ -156,7 +142,7 @@ class Attempts:
         lease.response = response
         if (fault := fault_of(response.status, b"")) is not None:
             failed = await self._refused(response, fault)
-            if _CONTINUOUS.encode() in failed.body and self._counts(call, replica):
+            if CONTINUOUS.encode() in failed.body and self._counts(call, replica):
                 self._uncounting.add(replica.id)  # it takes the request without that
                 response.release()
                 return await self._exchange(lease, ask, number)
@@ -181,12 +167,7 @@ class Attempts:
         return await self._providers.ask(replica, call.endpoint, going.fields, stream=call.stream)
 
     def _counts(self, call: Call, replica: Replica) -> bool:
-        """Whether to ask for usage in every chunk, so that an answer that is cut is counted too.
-        Of several answers at once vLLM counts each by itself, which says little."""
-        if not replica.counts or not call.stream or replica.id in self._uncounting:
-            return False
-        options = call.body.get("stream_options") or {}
-        return choices_of(call) == 1 and not options.get(_CONTINUOUS)
+        return replica.id not in self._uncounting and counts(call, replica)
 
     def _headers(self, call: Call, lease: Lease, number: int) -> dict[str, str]:
         headers = {
@@ -274,30 +255,6 @@ class Attempts:
         opened = Opened(reply, lease, stream=stream)
         reply.chunks = follow(opened)
         return opened
-
-
-def choices_of(call: Call) -> int:
-    """How many answers a request is for."""
-    many, prompt = call.body.get("n"), call.body.get("prompt")
-    # A list of numbers is one prompt in tokens.
-    prompts = isinstance(prompt, list) and not any(isinstance(one, int) for one in prompt)
-    count = len(prompt) if prompts and isinstance(prompt, list) else 1
-    return max(1, count) * (many if isinstance(many, int) and many > 0 else 1)
-
-
-def upstream_body(
-    call: Call, replica: Replica, ask: Ask | None = None, *, count: bool = False
-) -> bytes:
-    """The client's body with the replica's own model name and fixed parameters; a stream is asked
-    to say its usage at the end, with `count` in every chunk."""
-    body = {**replica.params, **(ask.body if ask else call.body)}
-    if ask is not None and ask.reshape is not None:
-        body = ask.reshape(body)
-    body["model"] = replica.upstream_model
-    if call.stream:
-        options = {**(call.body.get("stream_options") or {}), "include_usage": True}
-        body["stream_options"] = {**options, _CONTINUOUS: True} if count else options
-    return orjson.dumps(body)
 
 
 def error_in_answer(error: Any) -> AttemptFailed:

@@ -20,7 +20,8 @@ from gateway.domain.errors import (
 )
 from gateway.domain.ports import Fallback, Replica, Router
 from gateway.domain.retry import Fault, RetryRule
-from gateway.flow.attempt import Ask, AttemptFailed, Attempts
+from gateway.flow.asking import Ask
+from gateway.flow.attempt import AttemptFailed, Attempts
 from gateway.flow.handover import Handover, count_malformed
 from gateway.flow.lease import Opened
 from gateway.flow.stream import note_end
