@@ -114,14 +114,7 @@ class Gateway:
         self._wire = AiohttpWire(connect=settings.timeouts.connect_s)
         self._providers = LiteLLMProviders()
         self._discovery = Discovery(self._wire, self._server, self._take_models)
-        self._health = Health(
-            self.router,
-            self.states,
-            self._wire,
-            health_of(settings),
-            clock=time.monotonic,
-            random=random.random,
-        )
+        self._health = self._watch(settings)
         self.admission = self._queues(settings)
         retries, hedging = settings.retries, settings.hedging
         self._budget = RetryBudget(retries.budget, retries.floor, time.monotonic)
@@ -136,6 +129,16 @@ class Gateway:
         return Told(
             lambda count: self.telemetry.records_dropped(count),
             lambda is_so: self.telemetry.records_shared(1 if is_so else -1),
+        )
+
+    def _watch(self, settings: Settings) -> Health:
+        return Health(
+            self.router,
+            self.states,
+            self._wire,
+            health_of(settings),
+            clock=time.monotonic,
+            random=random.random,
         )
 
     def _queues(self, settings: Settings) -> Admission:
