@@ -11,6 +11,7 @@ import gateway
 from gateway.cli.ai import ai
 from gateway.cli.check import check
 from gateway.cli.keys import keys
+from gateway.cli.policies import policies
 from gateway.cli.prompts import prompts
 from gateway.cli.serve import serve
 
@@ -37,5 +38,6 @@ def main() -> None:
 main.add_command(serve)
 main.add_command(check)
 main.add_command(keys)
+main.add_command(policies)
 main.add_command(prompts)
 main.add_command(ai)
