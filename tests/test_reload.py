@@ -30,16 +30,6 @@ QUICK = "reload: {poll_s: 0.02}\nhealth: {probe: false}\n"
 # Sections whose settings hold from the next request on.
 LIVE = {"retries", "hedging", "queue", "assist", "reload", "timeouts", "streams"}
 LIVE |= {"limits", "prices"}
-    "retries",
-    "hedging",
-    "queue",
-    "assist",
-    "reload",
-    "timeouts",
-    "streams",
-    "limits",
-    "prices",
-}
 
 
 class Files:
