@@ -17,6 +17,7 @@ _NOT_OF_THE_BODY: Final = frozenset(
 )
 # The strategy that is ours, and what LiteLLM is told instead.
 _OURS: Final = "prefix_affinity"
+_VLLM: Final = ("hosted_vllm", "vllm")
 _DEFAULT: Final = "simple-shuffle"
 # What weighs a deployment in LiteLLM's simple-shuffle: the first of these that any of them has.
 _WEIGHTS: Final = ("weight", "rpm", "tpm")
@@ -154,7 +155,7 @@ def for_litellm(settings: Mapping[str, Any]) -> dict[str, Any]:
 def replica_of(item: Mapping[str, Any], about: Collection[str]) -> Replica:
     """The replica that an item of model_list describes."""
     params = item["litellm_params"]
-    _, upstream = provider_of(params["model"], params.get("custom_llm_provider"))
+    provider, upstream = provider_of(params["model"], params.get("custom_llm_provider"))
     kept_out = {*_NOT_OF_THE_BODY, *about}
     body = {k: value for k, value in params.items() if value is not None and k not in kept_out}
     headers = {**(params.get("headers") or {}), **(params.get("extra_headers") or {})}
@@ -169,6 +170,8 @@ def replica_of(item: Mapping[str, Any], about: Collection[str]) -> Replica:
         timeout=seconds(params.get("timeout")),
         stream_timeout=seconds(params.get("stream_timeout")),
         max_parallel=params.get("max_parallel_requests"),
+        # OpenAI itself and others refuse a field that they do not know.
+        counts=provider in _VLLM,
     )
 
 

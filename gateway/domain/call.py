@@ -58,11 +58,13 @@ class PromptRef:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the replica counted them; `cached` is the part of `prompt` from its cache."""
+    """Tokens as the replica counted them; `cached` is the part of `prompt` from its cache.
+    `estimated`: the answer was cut and the replica had not told, so it is our own guess."""
 
     prompt: int = 0
     completion: int = 0
     cached: int = 0
+    estimated: bool = False
 
     @classmethod
     def read(cls, usage: object) -> Usage | None:

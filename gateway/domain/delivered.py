@@ -62,6 +62,12 @@ class Delivered:
         return self._size + sum(map(len, self._packed))
 
     @property
+    def events(self) -> int:
+        """How many events were passed on, more or less: some may have held no text."""
+        held = sum(zlib.decompress(one).count(b"data:") for one in self._packed)
+        return self._pieces + held + sum(one.count(b"data:") for one in self._raw)
+
+    @property
     def prompt_tokens(self) -> int | None:
         """The replica's own count of the prompt, if the stream carried one."""
         return self._prompt

@@ -47,7 +47,8 @@ class Graft:
         if own is None:
             return None
         prompt = max(0, own.prompt - self._tokens)
-        return Usage(prompt, own.completion + self._tokens, min(own.cached, prompt))
+        completion = own.completion + self._tokens
+        return Usage(prompt, completion, min(own.cached, prompt), own.estimated)
 
     def _event(self, event: bytes) -> bytes:
         payload = data_of(event)

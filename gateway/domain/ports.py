@@ -23,7 +23,8 @@ class Replica:
     `params` are body fields that the operator fixed for it (temperature, extra_body …).
     Timeouts in seconds, None where the gateway's own hold. With a `provider` (anthropic …) it
     speaks another API: it has no base URL, `options` are what LiteLLM needs to ask it, with its
-    keys, and `window` is its context window in tokens, None where nobody knows.
+    keys, and `window` is its context window in tokens, None where nobody knows. `counts`: it is
+    asked to tell its usage in every chunk of a stream, as a vLLM can.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Replica:
     provider: str = ""
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     window: int | None = None
+    counts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

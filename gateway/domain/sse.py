@@ -18,6 +18,11 @@ _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 # So many broken events one after the other are no accident: the replica babbles.
 _BABBLE = 8
 
+# What vLLM ends each chunk with where it is asked to count. In JSON it can only be a key, and only
+# that of the whole: nothing but the end of the event may follow.
+_COUNT_KEY = b',"usage":{"'
+_COUNT = re.compile(rb',"usage":(\{"[a-z_]+":[^{}]*\})\}(?=\n\n)')
+
 _BOUNDARY = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _LINE = re.compile(rb"\r\n|\n|\r")
 
@@ -90,13 +95,17 @@ class StreamWatch:
     The bytes pass untouched; a chunk's JSON is parsed only where it says more than text. Taken
     out of the stream are `[DONE]` and what follows it (the engine sends it once the end is known
     to be real), events that are not OpenAI's at all, lines that are no field, an error event, all
-    but one event of usage, and with `hide_usage` that one too: only we had asked for it. `choices`
-    is how many answers the stream is to bring: `whole` is True once all of them have finished.
+    but one event of usage, and with `hide_usage` that one too: only we had asked for it. With
+    `hide_counts` the usage within other chunks goes as well, and `counted` reads the last of it.
+    `choices` is how many answers the stream is to bring: `whole` is True once all of them have
+    finished.
     """
 
     __slots__ = (
         "_choices",
+        "_count",
         "_ended",
+        "_hide_counts",
         "_hide_usage",
         "_in_a_row",
         "_told_usage",
@@ -112,8 +121,10 @@ class StreamWatch:
         "whole",
     )
 
-    def __init__(self, *, hide_usage: bool, choices: int = 1) -> None:
+    def __init__(self, *, hide_usage: bool, hide_counts: bool = False, choices: int = 1) -> None:
         self._hide_usage = hide_usage
+        self._hide_counts = hide_counts
+        self._count = b""
         self._choices = choices
         self._whole = WholeEvents()
         self._ended: set[object] = set()
@@ -144,10 +155,39 @@ class StreamWatch:
         whole = self._whole.feed(chunk)
         if not whole:
             return whole
+        if self._hide_counts and (at := whole.rfind(_COUNT_KEY)) >= 0:
+            whole = self._uncounted(whole, at)
         if self._plain(whole):
             self._in_a_row = 0
             return whole
         return b"".join([self._keep(event) for event in events(whole)])
+
+    @property
+    def counted(self) -> Usage | None:
+        """What had been used when the last chunk came, as the replica has told; None if it never
+        did. Read only now: nobody needs it of a stream that comes to its end."""
+        try:
+            last = Usage.read(orjson.loads(self._count)) if self._count else None
+        except orjson.JSONDecodeError:
+            last = None
+        if last is None or (self.usage is not None and self.usage.completion >= last.completion):
+            return self.usage
+        return last
+
+    def _uncounted(self, whole: bytes, at: int) -> bytes:
+        """Without the usage that each event ends with, in vLLM's way of writing it; any other way,
+        and the end of the answer, is left to `_keep`. No chunk is parsed for this."""
+        if b'"choices":[]' in whole or b'"finish_reason":"' in whole:
+            return whole
+        told = whole[at + 9 :]
+        if told.find(b"}}\n\n") == told.find(b"}") == len(told) - 4 and whole.find(b"\n\n") > at:
+            self._count = told[:-3]  # one event, as most are: faster than the pattern
+            return whole[:at] + b"}\n\n"
+        last = _COUNT.search(whole, at)
+        if last is None:
+            return whole
+        self._count = last[1]
+        return _COUNT.sub(b"}", whole)
 
     def end(self) -> bytes:
         """The upstream has closed: a last event that lacks only its blank line still counts."""
@@ -190,7 +230,7 @@ class StreamWatch:
             return kept
         if payload.strip() == b"[DONE]":
             self.done = True
-            return self._usage if self.complete else b""
+            return self._usage if self.complete and not self._told_usage else b""
         try:
             chunk = orjson.loads(payload)
         except orjson.JSONDecodeError:
@@ -200,7 +240,19 @@ class StreamWatch:
         self._in_a_row = 0
         if not self._read(chunk):
             return b""
-        return self._usage_once(kept) if chunk.get("choices") == [] and chunk.get("usage") else kept
+        if not chunk.get("usage"):
+            return kept
+        if chunk.get("choices") == []:
+            return self._usage_once(kept)
+        return self._lean(chunk) if self._hide_counts else kept
+
+    def _lean(self, chunk: dict[str, Any]) -> bytes:
+        """The event without its usage. Of one that ends an answer it may be all that is ever told:
+        then it goes out at the end, in an event of its own."""
+        usage = chunk.pop("usage")
+        if self.whole and not self._hide_usage:
+            self._usage = encode(orjson.dumps({**chunk, "choices": [], "usage": usage}))
+        return encode(orjson.dumps(chunk))
 
     def _usage_once(self, event: bytes) -> bytes:
         """The event of usage alone is the last of an answer. Before its end it is kept back: if

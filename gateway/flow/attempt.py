@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from gateway.domain.call import Call, Reply, Usage
-from gateway.domain.graft import Graft, Unjoinable
+from gateway.domain.graft import Unjoinable
 from gateway.domain.limits import Timeouts
 from gateway.domain.outbound import NotOutbound, goes_out, outbound
 from gateway.domain.ports import (
@@ -26,6 +25,7 @@ from gateway.domain.ports import (
 )
 from gateway.domain.retry import Fault, fault_of, retry_after_seconds
 from gateway.domain.sse import EventTooLarge, StreamWatch
+from gateway.flow.asking import CONTINUOUS, Ask, choices_of, counts, upstream_body
 from gateway.flow.lease import Lease, Opened
 from gateway.flow.stream import Stream, follow
 
@@ -53,19 +53,6 @@ class AttemptFailed(Exception):
         self.retry_after = retry_after
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What is asked for, within one walk. `body` is the client's, or that of a fallback; `reshape`
-    makes another request of it once the replica's own fields are in (to go on with a broken
-    answer, which `graft` then joins to what was shown). The answer must have begun by `begin_by`,
-    in monotonic seconds."""
-
-    body: Mapping[str, Any]
-    begin_by: float
-    reshape: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    graft: Callable[[], Graft] | None = None
-
-
 class Attempts:
     """Makes attempts. `clock` gives monotonic seconds."""
 
@@ -84,6 +71,7 @@ class Attempts:
         self._timeouts = timeouts
         self._clock = clock
         self._providers = providers
+        self._uncounting: set[str] = set()
 
     async def make(
         self,
@@ -147,11 +135,18 @@ class Attempts:
             response = await self._translated(lease, ask)
         else:
             url = f"{replica.base_url}/{call.endpoint.upstream}"
-            headers, body = self._headers(call, lease, number), upstream_body(call, replica, ask)
+            count = self._counts(call, replica)
+            body = upstream_body(call, replica, ask, count=count)
+            headers = self._headers(call, lease, number)
             response = await self._wire.send("POST", url, headers=headers, body=body)
         lease.response = response
         if (fault := fault_of(response.status, b"")) is not None:
-            raise await self._refused(response, fault)
+            failed = await self._refused(response, fault)
+            if CONTINUOUS.encode() in failed.body and self._counts(call, replica):
+                self._uncounting.add(replica.id)  # it takes the request without that
+                response.release()
+                return await self._exchange(lease, ask, number)
+            raise failed
         if call.stream:
             return await self._open_stream(lease, response, ask)
         return await self._read_plain(lease, response)
@@ -170,6 +165,9 @@ class Attempts:
             "translated", replica=replica.id, provider=replica.provider, dropped=going.dropped
         )
         return await self._providers.ask(replica, call.endpoint, going.fields, stream=call.stream)
+
+    def _counts(self, call: Call, replica: Replica) -> bool:
+        return replica.id not in self._uncounting and counts(call, replica)
 
     def _headers(self, call: Call, lease: Lease, number: int) -> dict[str, str]:
         headers = {
@@ -228,7 +226,8 @@ class Attempts:
         """Wait for the first event, so that a bad stream is known before a client sees it."""
         call = lease.call
         asked = (call.body.get("stream_options") or {}).get("include_usage")
-        watch = StreamWatch(hide_usage=not asked, choices=choices_of(call))
+        counts = self._counts(call, lease.replica)
+        watch = StreamWatch(hide_usage=not asked, hide_counts=counts, choices=choices_of(call))
         chunks = response.chunks()
         first = b""
         while not first and not watch.done and watch.error is None and not watch.babbles:
@@ -256,27 +255,6 @@ class Attempts:
         opened = Opened(reply, lease, stream=stream)
         reply.chunks = follow(opened)
         return opened
-
-
-def choices_of(call: Call) -> int:
-    """How many answers a request is for."""
-    many, prompt = call.body.get("n"), call.body.get("prompt")
-    # A list of numbers is one prompt in tokens.
-    prompts = isinstance(prompt, list) and not any(isinstance(one, int) for one in prompt)
-    count = len(prompt) if prompts and isinstance(prompt, list) else 1
-    return max(1, count) * (many if isinstance(many, int) and many > 0 else 1)
-
-
-def upstream_body(call: Call, replica: Replica, ask: Ask | None = None) -> bytes:
-    """The client's body with the replica's own model name and fixed parameters; a stream is asked
-    to say its usage at the end."""
-    body = {**replica.params, **(ask.body if ask else call.body)}
-    if ask is not None and ask.reshape is not None:
-        body = ask.reshape(body)
-    body["model"] = replica.upstream_model
-    if call.stream:
-        body["stream_options"] = {**(call.body.get("stream_options") or {}), "include_usage": True}
-    return orjson.dumps(body)
 
 
 def error_in_answer(error: Any) -> AttemptFailed:

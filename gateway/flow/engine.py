@@ -20,9 +20,11 @@ from gateway.domain.errors import (
 )
 from gateway.domain.ports import Fallback, Replica, Router
 from gateway.domain.retry import Fault, RetryRule
-from gateway.flow.attempt import Ask, AttemptFailed, Attempts
+from gateway.flow.asking import Ask
+from gateway.flow.attempt import AttemptFailed, Attempts
 from gateway.flow.handover import Handover, count_malformed
 from gateway.flow.lease import Opened
+from gateway.flow.stream import note_end
 from gateway.flow.walk import Gear, Means, Walk
 
 _MESSAGE_CHARS = 2000
@@ -95,6 +97,8 @@ class Engine:
             await opened.end()
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
+            if opened.reply.usage is None:
+                note_end(opened)  # nobody has begun to read the chunks, or the replica never told
             count_malformed(opened, self._attempts.telemetry)
 
     async def _any_model(self, call: Call, made: list[Attempt], known: Sequence[Replica]) -> Opened:

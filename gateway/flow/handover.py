@@ -19,7 +19,8 @@ from gateway.domain.ports import Replica, Telemetry
 from gateway.domain.retry import Fault
 from gateway.domain.seam import Seam
 from gateway.domain.sse import encode
-from gateway.flow.attempt import Ask, AttemptFailed
+from gateway.flow.asking import Ask
+from gateway.flow.attempt import AttemptFailed
 from gateway.flow.herd import MOST_COUNTS
 from gateway.flow.lease import Opened
 from gateway.flow.stream import Broken

@@ -66,6 +66,7 @@ def both(first: Completion, second: Completion) -> Completion:
             first.usage.prompt + usage.prompt,
             first.usage.completion + usage.completion,
             first.usage.cached + usage.cached,
+            first.usage.estimated or usage.estimated,
         )
     return replace(second, usage=usage, attempts=first.attempts + second.attempts)
 

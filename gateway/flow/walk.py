@@ -15,7 +15,8 @@ from gateway.domain.ports import Replica, Router, Tokens
 from gateway.domain.retry import Fault, RetryRule
 from gateway.domain.retry_budget import RetryBudget
 from gateway.domain.standing import Regard
-from gateway.flow.attempt import Ask, AttemptFailed, Attempts
+from gateway.flow.asking import Ask
+from gateway.flow.attempt import AttemptFailed, Attempts
 from gateway.flow.hedge import Attempting, Hedging, race
 from gateway.flow.herd import Herd
 from gateway.flow.lease import Opened

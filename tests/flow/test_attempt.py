@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-import orjson
 import pytest
 
 from gateway.domain.errors import LLMTimeoutError
 from gateway.domain.limits import Timeouts
 from gateway.domain.ports import Replica, WireError
 from gateway.domain.retry import Fault
-from gateway.flow.attempt import AttemptFailed, Attempts, choices_of, error_in_answer, upstream_body
+from gateway.flow.attempt import AttemptFailed, Attempts, error_in_answer
 from gateway.testing.fakes import (
     FakeAnswer,
     FakeClock,
@@ -32,21 +31,6 @@ def attempts(
     router, wire, telemetry = FakeRouter(), FakeWire(answers), FakeTelemetry()
     made = Attempts(router, wire, telemetry, timeouts or Timeouts(), FakeClock())
     return made, router, wire, telemetry
-
-
-def test_the_operators_parameters_are_defaults_that_a_client_may_override() -> None:
-    replica = Replica("r", "m", "up", "http://r.test/v1", params={"temperature": 0.1, "top_k": 4})
-    call = a_call()
-    call.body["temperature"] = 0.9
-    body = orjson.loads(upstream_body(call, replica))
-    assert (body["temperature"], body["top_k"], body["model"]) == (0.9, 4, "up")
-
-
-def test_stream_options_of_the_client_are_kept() -> None:
-    call = a_call(stream=True)
-    call.body["stream_options"] = {"include_usage": False, "continuous_usage_stats": True}
-    body = orjson.loads(upstream_body(call, a_replica()))
-    assert body["stream_options"] == {"include_usage": True, "continuous_usage_stats": True}
 
 
 async def test_a_trace_goes_on_to_the_replica() -> None:
@@ -174,22 +158,3 @@ async def test_a_later_attempt_bears_another_request_id() -> None:
     for number in (1, 2):
         await (await made.make(a_call(), a_replica(), number)).end()
     assert [sent.headers["x-request-id"] for sent in wire.sent] == ["req-1", "req-1-2"]
-
-
-@pytest.mark.parametrize(
-    ("body", "count"),
-    [
-        ({}, 1),
-        ({"n": 3}, 3),
-        ({"prompt": "a"}, 1),
-        ({"prompt": ["a", "b"], "n": 2}, 4),
-        ({"prompt": [1, 2, 3]}, 1),
-        ({"prompt": [[1, 2], [3]]}, 2),
-        ({"prompt": []}, 1),
-        ({"n": "many"}, 1),
-    ],
-)
-def test_how_many_answers_a_stream_must_bring(body: dict[str, object], count: int) -> None:
-    call = a_call(stream=True)
-    call.body |= body
-    assert choices_of(call) == count

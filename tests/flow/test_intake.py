@@ -21,7 +21,7 @@ from gateway.domain.errors import InvalidRequest
 from gateway.domain.limits import Timeouts
 from gateway.domain.prompt_text import prompts_of
 from gateway.domain.record import Record
-from gateway.flow.attempt import choices_of, upstream_body
+from gateway.flow.asking import choices_of, upstream_body
 from gateway.flow.intake import Intake
 from gateway.testing.fakes import FakeClock, a_call, a_replica
 

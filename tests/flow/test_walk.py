@@ -15,7 +15,8 @@ from gateway.domain.ports import Replica
 from gateway.domain.record import Record
 from gateway.domain.retry import Fault, RetryRule
 from gateway.domain.retry_budget import RetryBudget
-from gateway.flow.attempt import Ask, AttemptFailed, Attempts
+from gateway.flow.asking import Ask
+from gateway.flow.attempt import AttemptFailed, Attempts
 from gateway.flow.hedge import Hedging
 from gateway.flow.lease import Opened
 from gateway.flow.walk import Gear, Means, Walk

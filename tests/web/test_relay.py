@@ -261,3 +261,66 @@ async def test_a_priority_that_does_not_exist_is_refused(
     assert answer.status_code == 400
     assert "interactive, normal or batch" in answer.json()["error"]["message"]
     assert mock.requests("/v1/chat/completions") == []
+
+
+# ---- Headers that policies set -------------------------------------------------------------------
+
+SET = {"x-ratelimit-remaining-requests": "7", "x-note": "caf\xe9"}
+WRONG = {
+    "x-split": "a\r\nset-cookie: b",
+    "X-Upper": "a",
+    "bad name": "a",
+    "x-far": "\u20ac",
+    "content-length": "1",
+    "x-gateway-replica": "mine",
+}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_policies_set_goes_out_with_the_answer(stream: bool) -> None:
+    server = Server()
+    await server.run(Relay(lambda: opening(b"{}", stream=stream), "req-1", headers=lambda: SET))
+    head = server.sent[0]["headers"]
+    assert (b"x-ratelimit-remaining-requests", b"7") in head
+    assert (b"x-note", b"caf\xe9") in head
+
+
+async def test_and_with_an_error() -> None:
+    @asynccontextmanager
+    async def refused() -> AsyncIterator[Reply]:
+        raise Overloaded(retry_after=3.0)
+        yield
+
+    server = Server()
+    more = SET | {"retry-after": "99"}
+    await server.run(Relay(refused, "req-1", headers=lambda: more))
+    head = server.sent[0]["headers"]
+    assert server.sent[0]["status"] == 429
+    assert (b"x-ratelimit-remaining-requests", b"7") in head
+    assert [value for name, value in head if name == b"retry-after"] == [b"3"]
+
+
+async def test_and_with_a_comment_that_begins_the_answer_early() -> None:
+    @asynccontextmanager
+    async def late() -> AsyncIterator[Reply]:
+        await asyncio.sleep(0.2)
+        async with opening(b"data: x\n\n") as reply:
+            yield reply
+
+    server = Server()
+    relay = Relay(late, "req-1", streams=lambda: True, silence=0.02, headers=lambda: SET)
+    assert COMMENT in await server.run(relay)
+    assert (b"x-ratelimit-remaining-requests", b"7") in server.sent[0]["headers"]
+
+
+async def test_one_that_could_break_the_answer_stays_behind_and_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = Server()
+    await server.run(Relay(lambda: opening(b"{}", stream=False), "r", headers=lambda: WRONG | SET))
+    names = [name for name, _ in server.sent[0]["headers"]]
+    assert names.count(b"content-length") == names.count(b"x-gateway-replica") == 1
+    assert not {b"x-split", b"X-Upper", b"bad name", b"x-far"} & set(names)
+    assert b"x-note" in names
+    assert len(caplog.records) == len(WRONG)
+    assert "set-cookie" not in caplog.text
