@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from gateway.adapters import retention
 from gateway.adapters.database import Database
 from gateway.adapters.ledger import Audit, DatabaseLedger, Told
 from gateway.domain import metrics
@@ -22,6 +25,7 @@ class Keeping:
     def __init__(
         self, state: State, changed: Callable[[Metric, int], None] = lambda metric, change: None
     ) -> None:
+        self._state = state
         self._changed = changed
         self.database: Database | None = None
         self.ledger: Ledger = MemoryLedger()
@@ -54,4 +58,12 @@ class Keeping:
             if self.database is not None and self._stored is not None:
                 stack.push_async_callback(self.database.aclose)
                 await stack.enter_async_context(self._stored.writing())
+                old = retention.watch(self.database, self._state, self.audit, time.time)
+                task = asyncio.create_task(old)
+                stack.push_async_callback(_ended, task)
             yield
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

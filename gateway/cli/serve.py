@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli.options import load_settings, path_options, show
+from gateway.cli.options import path_options, serving_settings, show
 
 if TYPE_CHECKING:
     from gateway.domain.document import Problem
@@ -45,7 +45,7 @@ def serve(
     overrides: dict[str, dict[str, object]] = {"server": options}
     if trace_policies:
         overrides["telemetry"] = {"trace_policies": True}
-    again = partial(load_settings, paths, overrides)
+    again = partial(serving_settings, paths, overrides)
     try:
         settings = again()
         problem = settings.exposure_problem() or listen_problem(settings)

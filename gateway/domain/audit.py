@@ -85,7 +85,7 @@ def event_of(uid: str, at: float, who: tuple[str, str, str], facts: Mapping[str,
     """An event by `who` (actor, action, target): one line each, of bounded length, and without
     anything that looks like a secret."""
     actor, action, target = (_word(text) for text in who)
-    return Event(uid, at, actor, action, target, canonical(facts))
+    return Event(uid, float(at), actor, action, target, canonical(facts))
 
 
 def _word(text: str) -> str:

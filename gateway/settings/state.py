@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from gateway.settings.database_url import DatabaseUrl
+from gateway.settings.database_url import DatabaseUrl, file_of, is_sqlite
 from gateway.settings.redis_url import RedisUrl
 from gateway.settings.section import Seconds, Section
 
@@ -42,3 +42,9 @@ class State(Section):
         if self.database_url is not None or self.folder is None:
             return self.database_url
         return SecretStr(f"sqlite:///{self.folder.absolute() / _FILE}")
+
+    @property
+    def file(self) -> Path | None:
+        """The file of an SQLite database; None for PostgreSQL, and where nothing is kept."""
+        url = self.url
+        return Path(file_of(url)) if url is not None and is_sqlite(url) else None

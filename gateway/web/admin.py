@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
 from gateway.bootstrap import Gateway
+from gateway.domain.call import Caller
 from gateway.domain.errors import GatewayError, InvalidRequest
 from gateway.domain.standing import Standing
 from gateway.flow.identify import credential
@@ -61,24 +62,33 @@ def routes(gateway: Gateway) -> APIRouter:
         reason = await _reason(gateway, request)
         standing = _standing(gateway, replica)
         standing.drain(time.monotonic(), reason)
+        _tell(gateway, request, "replica.drain", replica, {"reason": reason})
         return await _told(gateway, replica)
 
     @api.post("/replicas/{replica:path}/undrain", summary="Back in rotation")
     async def undrain(request: Request, replica: str) -> JSONResponse:
-        await _reason(gateway, request)
+        reason = await _reason(gateway, request)
         _standing(gateway, replica).undrain()
+        _tell(gateway, request, "replica.undrain", replica, {"reason": reason})
         return await _told(gateway, replica)
 
     return api
 
 
-def admit(gateway: Gateway, request: Request) -> None:
+def _tell(
+    gateway: Gateway, request: Request, action: str, replica: str, facts: dict[str, Any]
+) -> None:
+    gateway.audit.put(admit(gateway, request).key_id, action, replica, facts)
+
+
+def admit(gateway: Gateway, request: Request) -> Caller:
     """Lets in an operator; where no keys are configured, anybody: only this machine gets here."""
     headers, settings = request.headers, gateway.house.settings
     key = credential(headers.get("authorization"), headers.get("x-api-key"))
     caller = gateway.house.identify.caller(key)
     if settings.keys_configured and caller.team != settings.server.admin_team:
         raise NotAnOperator(detail=f"a key of team {caller.team!r}")
+    return caller
 
 
 async def _reason(gateway: Gateway, request: Request) -> str:
