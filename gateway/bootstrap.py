@@ -214,7 +214,12 @@ class Gateway:
         )
         return Pipeline(
             identify,
-            Guard(plan.chain, on_verdict=self.telemetry.verdict, clock=clock),
+            Guard(
+                plan.chain,
+                on_verdict=self.telemetry.verdict,
+                clock=clock,
+                trace=plan.settings.telemetry.trace_policies,
+            ),
             self.admission,
             Engine(self.router, attempts, rule, clock=clock, random=random.random, means=means),
             self.telemetry,

@@ -65,6 +65,15 @@ def check(settings: Settings) -> CheckReport:
     return read(settings)[1]
 
 
+def check_chain(settings: Settings) -> tuple[list[str], list[Problem]]:
+    """Of all that only the chain of policies; ConfigError where models cannot be read."""
+    fleet, report = fleet_of(settings), CheckReport()
+    tools = replace(own_tools(), prices=prices_of(settings, fleet.config))
+    names = _names(fleet)
+    report.take(lambda: read_chain(settings, tools), lambda links: about_chain(links, names))
+    return report.lines, report.problems
+
+
 def read(
     settings: Settings,
     before: Plan | None = None,

@@ -12,6 +12,7 @@ from gateway.cli.ai import ai
 from gateway.cli.audit import audit
 from gateway.cli.check import check
 from gateway.cli.keys import keys
+from gateway.cli.policies import policies
 from gateway.cli.prompts import prompts
 from gateway.cli.retention import stored
 from gateway.cli.serve import serve
@@ -40,6 +41,7 @@ def main() -> None:
 main.add_command(serve)
 main.add_command(check)
 main.add_command(keys)
+main.add_command(policies)
 main.add_command(prompts)
 main.add_command(ai)
 main.add_command(usage)

@@ -25,7 +25,14 @@ REFUSED = 2
 @click.option("--port", type=int, metavar="PORT", help="TCP port; 8000 by default.")
 @path_options
 @click.option("--workers", type=int, metavar="N", help="Processes; 1 by default.")
-def serve(host: str | None, port: int | None, workers: int | None, **paths: Path | None) -> None:
+@click.option("--trace-policies", is_flag=True, help="Log each policy's verdict and its time.")
+def serve(
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    trace_policies: bool,
+    **paths: Path | None,
+) -> None:
     """Serve until stopped.
 
     Exits with 2 and says why when the configuration cannot be used.
@@ -34,8 +41,11 @@ def serve(host: str | None, port: int | None, workers: int | None, **paths: Path
     from gateway.domain.document import ConfigError
 
     given = {"host": host, "port": port, "workers": workers}
-    options = {name: value for name, value in given.items() if value is not None}
-    again = partial(serving_settings, paths, {"server": options})
+    options: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+    overrides: dict[str, dict[str, object]] = {"server": options}
+    if trace_policies:
+        overrides["telemetry"] = {"trace_policies": True}
+    again = partial(serving_settings, paths, overrides)
     try:
         settings = again()
         problem = settings.exposure_problem() or listen_problem(settings)

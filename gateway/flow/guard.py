@@ -13,7 +13,7 @@ import orjson
 from gateway.domain.call import Call, Outcome
 from gateway.domain.endpoints import EMBEDDINGS
 from gateway.domain.errors import Refusal
-from gateway.domain.policy import Link, PolicyFailed, Verdict
+from gateway.domain.policy import Link, Moment, PolicyFailed, Verdict
 from gateway.flow.contain import contained
 from gateway.flow.screen import Screen, Strand
 
@@ -28,7 +28,8 @@ class Guard:
     A policy that crashes, or exceeds its time, refuses with PolicyFailed, or is passed over where
     its link says so. A shadow's verdict is told and otherwise without effect. `on_verdict` hears
     of each policy (its name, the verdict, the seconds it took): once for `before`, once for a
-    whole answer, and of failures in `after`. `clock` gives monotonic seconds.
+    whole answer, and of failures in `after`. `clock` gives monotonic seconds. With `trace`, each of
+    these and each `after` is a line of the log: names and times, never content.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Guard:
         *,
         on_verdict: OnVerdict | None = None,
         clock: Callable[[], float] = time.monotonic,
+        trace: bool = False,
     ) -> None:
         self._walked = tuple(
             (link, link.policy.overrides("before"), link.policy.overrides("after"))
@@ -46,6 +48,7 @@ class Guard:
         self._during = tuple(link for link in chain if link.policy.overrides("during"))
         self._on_verdict = on_verdict
         self._clock = clock
+        self._trace = trace
         # By identity: two calls may bear the same id, since clients can choose it.
         self._entered: dict[int, list[Link]] = {}
 
@@ -76,14 +79,21 @@ class Guard:
             fault = error
         if fault is not None or link.shadow:
             _restore(call, kept)
-        self.settle(link, call, fault, self._clock() - began)
+        self.settle(link, call, fault, self._clock() - began, "before")
 
     def settle(
-        self, link: Link, call: Call, fault: Refusal | PolicyFailed | None, seconds: float
+        self,
+        link: Link,
+        call: Call,
+        fault: Refusal | PolicyFailed | None,
+        seconds: float,
+        moment: Moment = "during",
     ) -> None:
         """Tell the verdict that `fault` stands for, and raise it where it is to be enforced."""
         verdict = _verdict(link, fault)
         self._tell(link, call, verdict, seconds)
+        if self._trace:
+            _traced(call, link, moment, verdict, seconds)
         if fault is None:
             return
         if isinstance(fault, Refusal) and not fault.detail:
@@ -130,13 +140,23 @@ class Guard:
         """Tell the end to each policy that the call reached, last one first, once. What they raise
         is logged; nothing can be refused any more."""
         for link in reversed(self._entered.pop(id(call), ())):
-            began = self._clock()
+            began, verdict = self._clock(), Verdict.ALLOWED
             try:
                 await contained(link, link.policy.after, call, outcome)
             except (Refusal, PolicyFailed) as error:
                 detail = error.detail or f"policy {link.name} refused in `after`"
                 _log.error("call %s: %s", call.id, detail)
-                self._tell(link, call, Verdict.SKIPPED, self._clock() - began)
+                verdict = Verdict.SKIPPED
+                self._tell(link, call, verdict, self._clock() - began)
+            if self._trace:
+                _traced(call, link, "after", verdict, self._clock() - began)
+
+
+def _traced(call: Call, link: Link, moment: Moment, verdict: Verdict, seconds: float) -> None:
+    fields = {"request_id": call.id, "policy": link.name, "moment": moment}
+    fields |= {"verdict": verdict.value, "ms": f"{seconds * 1000:.3f}"}
+    fields |= {"team": call.caller.team, "model": call.model[:256], "route": call.route}
+    _log.info("policy.trace", extra={"fields": fields})
 
 
 def _check(call: Call, names: str, *, deep: bool) -> None:

@@ -159,6 +159,7 @@ class Telemetry(Section):
         default="vllm-gateway", min_length=1, description="its name on traces"
     )
     console: bool = Field(default=False, description="print spans on stderr")
+    trace_policies: bool = Field(default=False, description="a log line for each verdict")
     sample_ratio: Share = Field(default=1.0, description="share of calls traced, 0 to 1")
     log_format: Literal["auto", "json", "pretty"] = Field(
         default="auto", description="auto: pretty on a terminal, else json"

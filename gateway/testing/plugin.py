@@ -1,4 +1,4 @@
-"""pytest fixtures for authors: `mock_vllm`, and `mock_vllm_factory` for several replicas."""
+"""pytest fixtures for authors: `mock_vllm`, `mock_vllm_factory`; `policy_bench` for policies."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from gateway.testing.mock_vllm import MockVLLM
+    from gateway.testing.policy_bench import PolicyBench
 
 _Options = tuple[tuple[str, ...], int]
 
@@ -83,3 +84,12 @@ def mock_vllm_factory(_mock_fleet: MockFleet) -> Iterator[MockFleet]:
 def mock_vllm(mock_vllm_factory: MockFleet) -> MockVLLM:
     """One healthy mock vLLM that serves the model "mock"; see gateway.testing.mock_vllm."""
     return mock_vllm_factory()
+
+
+@pytest.fixture
+def policy_bench() -> PolicyBench:
+    """Runs policies with no server, on counters and a clock of the test's own; see
+    gateway.testing.policy_bench."""
+    from gateway.testing.policy_bench import PolicyBench  # not at the top, as above
+
+    return PolicyBench()

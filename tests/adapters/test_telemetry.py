@@ -140,6 +140,11 @@ def test_a_completed_call_is_counted_to_the_token() -> None:
         "gw_policy_seconds_sum{policy=allowlist}": 0.001,
         "gw_records_redis_up{}": 0,
         "gw_records_dropped_total{}": 0,
+        "gw_counters_redis_up{}": 0,
+        "gw_counters_lost_total{}": 0,
+        "gw_database_up{}": 0,
+        "gw_ledger_backlog{}": 0,
+        "gw_ledger_lost_total{}": 0,
     }
 
 
