@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway.adapters import litellm_config
 from gateway.adapters.database import Database
@@ -145,6 +145,10 @@ class Gateway:
         self._sessions = Sessions()
         self.shadows = Shadows(random.random, self.telemetry.count)
         self.house = self.build(plan)
+
+    def audit(self, actor: str, action: str, target: str, facts: Mapping[str, Any]) -> None:
+        """Somebody changed something."""
+        _log.info("%s by %s: %s", action, actor, target, extra={"facts": dict(facts)})
 
     def _told(self) -> Told:
         # Telemetry takes the records, and so is made after them.
