@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gateway.adapters import litellm_config
 from gateway.adapters.database import Database
 from gateway.adapters.discovery import Discovery, OneServer
 from gateway.adapters.health import Health
+from gateway.adapters.keeping import Keeping
 from gateway.adapters.keyring import MergedKeys
 from gateway.adapters.prompts import PromptFiles
 from gateway.adapters.record_queue import Told, shared_records
@@ -25,6 +26,7 @@ from gateway.adapters.syntax import TreeSitter
 from gateway.adapters.telemetry import Telemetry
 from gateway.adapters.tokens import ReplicaTokens
 from gateway.adapters.transport import AiohttpWire
+from gateway.domain.audit import AuditLog
 from gateway.domain.limits import StreamLimits, Timeouts
 from gateway.domain.retry import RetryRule
 from gateway.domain.retry_budget import RetryBudget
@@ -32,6 +34,7 @@ from gateway.domain.screening import DENIED, Screen
 from gateway.flow.admission import Admission
 from gateway.flow.assist import Assist, AssistLimits, Extras
 from gateway.flow.attempt import Attempts
+from gateway.flow.books import Books
 from gateway.flow.context import ContextBuilder
 from gateway.flow.engine import Engine
 from gateway.flow.guard import Guard
@@ -119,12 +122,11 @@ class Gateway:
         )
         self._shared = shared_records(settings.records, self._told())
         self.records = Records(settings.records.keep, settings.records.max_bytes, self._shared)
-        # None where nothing is kept: a gateway that nobody gave a folder or a URL.
-        self.database = Database(url) if (url := settings.state.url) is not None else None
-        self.keys = StoredKeys(self.database, settings.state.file)
         self.telemetry = Telemetry(
             settings.telemetry, self.router.models, time.monotonic, self.records.keep
         )
+        self.keeping = Keeping(settings.state, self.telemetry.change)
+        self.keys = StoredKeys(self.keeping.database, settings.state.file)
         self._names = Resolver()
         self._wire = AiohttpWire(connect=settings.timeouts.connect_s)
         self._providers = LiteLLMProviders()
@@ -146,10 +148,6 @@ class Gateway:
         self.shadows = Shadows(random.random, self.telemetry.count)
         self.house = self.build(plan)
 
-    def audit(self, actor: str, action: str, target: str, facts: Mapping[str, Any]) -> None:
-        """Somebody changed something."""
-        _log.info("%s by %s: %s", action, actor, target, extra={"facts": dict(facts)})
-
     def _told(self) -> Told:
         # Telemetry takes the records, and so is made after them.
         return Told(
@@ -166,6 +164,16 @@ class Gateway:
             on_depth=self.telemetry.queued,
             on_shed=self.telemetry.shed,
         )
+
+    @property
+    def database(self) -> Database | None:
+        """That of keys, ledger and audit log; None where nothing is kept."""
+        return self.keeping.database
+
+    @property
+    def audit(self) -> AuditLog:
+        """Where to tell what somebody has changed."""
+        return self.keeping.audit
 
     @property
     def trouble(self) -> str:
@@ -224,7 +232,7 @@ class Gateway:
             self.admission,
             Engine(self.router, attempts, rule, clock=clock, random=random.random, means=means),
             self.telemetry,
-            clock,
+            Books(clock, self.keeping.ledger),
         )
 
     def move_in(self, house: House) -> None:
@@ -270,8 +278,7 @@ class Gateway:
         here; all are closed at the end, spans sent last."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.telemetry.aclose)
-            if self.database is not None:
-                stack.push_async_callback(self.database.aclose)
+            await stack.enter_async_context(self.keeping.running())
             await stack.enter_async_context(self.keys.watching())
             if self._shared is not None:
                 await stack.enter_async_context(self._shared.writing())

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gateway import plan
 from gateway.adapters import watch
@@ -135,6 +137,7 @@ class Reload:
         self.state = ConfigState(sha, time.time(), waiting=waiting)
         self._gateway.telemetry.configured(sha, house.prompts.sha)
         self._gateway.telemetry.reloaded("ok")
+        self._tell("config.reload", sha, {"waiting_for_restart": list(waiting)})
         _log.info("configuration reloaded", extra={"sha": sha})
         for name in waiting:
             _log.warning("%s has changed, which takes a restart to have an effect", name)
@@ -163,10 +166,15 @@ class Reload:
             problem = Problem(file, 0, f"LiteLLM does not accept it: {said}", fix)
             raise ConfigError([problem]) from error
 
+    def _tell(self, action: str, sha: str, facts: dict[str, Any]) -> None:
+        self._gateway.audit.put("gateway", action, sha, {"process": os.getpid(), **facts})
+
     def _failed(self, sha: str, problems: Iterable[Problem]) -> None:
         was = self.state
         self.state = ConfigState(was.sha, was.loaded_at, tuple(problems), was.waiting)
         self._gateway.telemetry.reloaded("failed")
+        places = [f"{Path(one.file).name}:{one.line}" for one in self.state.problems[:20]]
+        self._tell("config.refuse", sha, {"problems": places})
         for problem in self.state.problems:
             _log.error(
                 "configuration not reloaded, the last good one stays: %s",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
@@ -38,7 +39,12 @@ _READS = "gateway_reads"
 
 
 # What asyncpg raises while it connects comes as it is; asyncpg may be missing.
-_FAILURES: tuple[type[Exception], ...] = (SQLAlchemyError, OSError, OverflowError)
+_FAILURES: tuple[type[Exception], ...] = (
+    SQLAlchemyError,
+    sqlite3.Error,
+    OSError,
+    OverflowError,
+)
 with suppress(ImportError):
     from asyncpg import InterfaceError, PostgresError
 
@@ -148,7 +154,8 @@ class Database:
             _log.warning("the database is unavailable (%s); trying again", trouble)
         elif was is False:
             _log.info("the database is back")
-        self._told(not trouble)
+        if was is not None or not trouble:  # who hears nothing takes it for away
+            self._told(not trouble)
 
 
 @contextmanager
@@ -195,10 +202,28 @@ def _heard(task: asyncio.Task[None]) -> None:
 async def _migrate(url: str) -> None:
     engine = _engine(url, lasting=False)
     try:
-        async with asyncio.timeout(_MIGRATION_SECONDS), engine.begin() as connection:
-            await connection.run_sync(schema.migrate)
+        async with asyncio.timeout(_MIGRATION_SECONDS):
+            if engine.dialect.name == "sqlite":
+                await _write_ahead(engine)
+            async with engine.begin() as connection:
+                await connection.run_sync(schema.migrate)
     finally:
         await engine.dispose()
+
+
+async def _write_ahead(engine: AsyncEngine) -> None:
+    """Readers and a writer then do not wait for each other; the file remembers it. SQLite does not
+    wait here for others who do the same, so we do."""
+    while True:
+        try:
+            async with engine.connect() as connection:
+                raw = await connection.get_raw_connection()
+                await raw.driver_connection.execute("PRAGMA journal_mode=WAL")  # type: ignore[union-attr]
+            return
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorname", "") not in ("SQLITE_BUSY", "SQLITE_LOCKED"):
+                raise
+            await asyncio.sleep(0.05)
 
 
 def _engine(url: str, *, lasting: bool = True) -> AsyncEngine:
@@ -240,7 +265,6 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={int(SECONDS * 1000)}")
-    cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
 

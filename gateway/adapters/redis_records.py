@@ -90,6 +90,20 @@ class RedisRecords:
         async with _bounded():
             await self._add(keys=[f"{_PREFIX}order", f"{_PREFIX}bytes"], args=said)
 
+    async def forget(self, older: float) -> int:
+        """Delete those that came more than so many seconds ago; how many."""
+        keep, most, _, prefix = self._limits
+        said: list[str | int | bytes] = [keep, most, max(1, int(older * 1000)), prefix]
+        async with _bounded():
+            was = int(await self._redis.llen(f"{_PREFIX}order"))
+        left = was
+        while True:
+            async with _bounded():
+                found = int(await self._add(keys=[f"{_PREFIX}order", f"{_PREFIX}bytes"], args=said))
+            if found >= left:
+                return max(0, was - found)
+            left = found
+
     async def find(self, team: str, request_id: str) -> list[bytes]:
         """The newest 20 records of a team's calls with this id, newest first."""
         async with _bounded():

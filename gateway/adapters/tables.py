@@ -92,6 +92,7 @@ audit = Table(
     "audit",
     metadata,
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("uid", String(64), nullable=False, unique=True),
     Column("at", Double, nullable=False),
     Column("actor", Text, nullable=False),
     Column("action", Text, nullable=False),

@@ -124,6 +124,10 @@ class Telemetry:
         """This process begins (1) or ceases (-1) to reach the store that all share."""
         self._meters.add(metrics.RECORDS_SHARED, change)
 
+    def change(self, metric: Metric, change: int) -> None:
+        """A gauge or a counter without labels has so many more, or less."""
+        self._meters.add(metric, change)
+
     def records_dropped(self, count: int) -> None:
         """So many records never got there."""
         self._meters.add(metrics.RECORDS_DROPPED, count)

@@ -1,4 +1,4 @@
-"""The command line: `gateway serve`, `check`, `keys`, `prompts`, `ai`.
+"""The command line: `gateway serve`, `check`, `keys`, `prompts`, `ai`, `usage`, `audit`, `data`.
 
 Commands import what they need when they run: `gateway --help` should not wait for the rest.
 """
@@ -9,10 +9,13 @@ import click
 
 import gateway
 from gateway.cli.ai import ai
+from gateway.cli.audit import audit
 from gateway.cli.check import check
 from gateway.cli.keys import keys
 from gateway.cli.prompts import prompts
+from gateway.cli.retention import stored
 from gateway.cli.serve import serve
+from gateway.cli.usage import usage
 
 
 def _show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
@@ -39,3 +42,6 @@ main.add_command(check)
 main.add_command(keys)
 main.add_command(prompts)
 main.add_command(ai)
+main.add_command(usage)
+main.add_command(audit)
+main.add_command(stored)

@@ -41,6 +41,23 @@ def load_settings(
     return load(ConfigPaths(**paths), os.environ, overrides)
 
 
+def with_state(settings: Settings) -> Settings:
+    """The same, with a folder for what outlives a process: ./state where none is set."""
+    from gateway.settings.state import FOLDER
+
+    if settings.state.folder is not None:
+        return settings
+    state = settings.state.model_copy(update={"folder": Path.cwd() / FOLDER})
+    return settings.model_copy(update={"state": state})
+
+
+def serving_settings(
+    paths: Mapping[str, Path | None], overrides: Mapping[str, Mapping[str, Any]]
+) -> Settings:
+    """The settings of `gateway serve`. ConfigError."""
+    return with_state(load_settings(paths, overrides))
+
+
 def show(problems: Iterable[Problem], ending: str) -> None:
     """Each problem on stderr, then how many there are and what comes of it."""
     shown = list(problems)

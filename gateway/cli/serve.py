@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli.options import load_settings, path_options, show
+from gateway.cli.options import path_options, serving_settings, show
 
 if TYPE_CHECKING:
     from gateway.domain.document import Problem
@@ -35,7 +35,7 @@ def serve(host: str | None, port: int | None, workers: int | None, **paths: Path
 
     given = {"host": host, "port": port, "workers": workers}
     options = {name: value for name, value in given.items() if value is not None}
-    again = partial(load_settings, paths, {"server": options})
+    again = partial(serving_settings, paths, {"server": options})
     try:
         settings = again()
         problem = settings.exposure_problem() or listen_problem(settings)

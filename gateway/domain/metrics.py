@@ -210,6 +210,12 @@ RECORDS_DROPPED = Metric(
     "records",
     "Decision records that did not get into Redis: it was gone or too slow.",
 )
+_AWAY = "Processes that reach the database of section state; 0 also where none is set."
+DATABASE_UP = Metric("gw_database_up", Kind.GAUGE, "processes", _AWAY)
+_BACKLOG = "Settled calls and events of the audit log that wait for the database."
+LEDGER_BACKLOG = Metric("gw_ledger_backlog", Kind.GAUGE, "entries", _BACKLOG)
+_LOST = "Those that are lost: disk and memory were full, or no database would take them."
+LEDGER_LOST = Metric("gw_ledger_lost_total", Kind.COUNTER, "entries", _LOST)
 PROMPTS_INFO = Metric(
     "gw_prompts_info",
     Kind.GAUGE,
@@ -253,6 +259,7 @@ METRICS: tuple[Metric, ...] = (
     *(INPUT_TOKENS, OUTPUT_TOKENS, CACHED_TOKENS),
     *(ATTEMPTS, UPSTREAM_UP, REPLICA_STATE, RETRIES, POLICY_DECISIONS, CONFIG_RELOADS, CONFIG_INFO),
     *(HANDOVERS, HEDGES, RETRIES_DENIED, MALFORMED_EVENTS, RECORDS_SHARED, RECORDS_DROPPED),
+    *(DATABASE_UP, LEDGER_BACKLOG, LEDGER_LOST),
     *(PROMPTS_INFO, PROMPT_REQUESTS, PROMPT_DURATION, PROMPT_TOKENS, SHADOW_RUNS),
 )
 

@@ -15,13 +15,14 @@ _CLIENT_LEFT = 499
 
 @dataclass(slots=True)
 class Meter:
-    """Follows one call. `clock` gives monotonic seconds."""
+    """Follows one call. `clock` gives monotonic seconds; `entered`: it is in the ledger."""
 
     call: Call
     clock: Callable[[], float]
     attempts: list[Attempt] = field(default_factory=list)
     reply: Reply | None = None
     error: BaseException | None = None
+    entered: bool = False
 
     def outcome(self) -> Outcome:
         """How it ended. Failed unless there is proof of something better."""

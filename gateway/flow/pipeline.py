@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from gateway.domain.ports import Prepare, Replica, Telemetry
 from gateway.domain.record import Record
 from gateway.domain.sse import DONE
 from gateway.flow.admission import Admission
+from gateway.flow.books import Books
 from gateway.flow.engine import Engine
 from gateway.flow.guard import Guard
 from gateway.flow.identify import Identify
@@ -21,7 +22,7 @@ from gateway.flow.meter import Meter
 
 
 class Pipeline:
-    """Satisfies ports.Answers. `clock` gives monotonic seconds."""
+    """Satisfies ports.Answers. `books` say what time it is, and keep what was used."""
 
     def __init__(
         self,
@@ -30,14 +31,14 @@ class Pipeline:
         admission: Admission,
         engine: Engine,
         telemetry: Telemetry,
-        clock: Callable[[], float],
+        books: Books,
     ) -> None:
         self._identify = identify
         self._guard = guard
         self._admission = admission
         self._engine = engine
         self._telemetry = telemetry
-        self._clock = clock
+        self._books = books
 
     @asynccontextmanager
     async def answer(self, call: Call, prepare: Prepare | None = None) -> AsyncIterator[Reply]:
@@ -51,8 +52,8 @@ class Pipeline:
 
     @asynccontextmanager
     async def _settling(self, call: Call) -> AsyncIterator[Meter]:
-        meter = Meter(call, self._clock)
-        call.record = Record(self._clock)
+        meter = Meter(call, self._books.clock)
+        call.record = Record(self._books.clock)
         self._telemetry.started(call)
         try:
             yield meter
@@ -67,7 +68,10 @@ class Pipeline:
             raise
         finally:
             outcome = meter.outcome()
-            meter.error = None  # whose traceback knows `meter`: a cycle, all of the call in it
+            # The error's traceback knows `meter`, and so do the reply's chunks: cycles, with all of
+            # the call in them.
+            meter.error = meter.reply = None
+            self._books.enter(meter, outcome)
             await self._settle(call, outcome)
 
     async def _check(self, call: Call, prepare: Prepare | None) -> tuple[Replica, ...]:
@@ -94,6 +98,7 @@ class Pipeline:
         meter.reply = reply
         if self._guard.watches(call):
             reply.chunks = self._guard.filter(call, reply.chunks, reply.stream)
+        reply.chunks = self._books.watch(meter, reply.chunks)
         return reply
 
     async def _settle(self, call: Call, outcome: Outcome) -> None:

@@ -50,6 +50,11 @@ def is_sqlite(value: SecretStr) -> bool:
     return urlsplit(value.get_secret_value()).scheme == _SQLITE
 
 
+def file_of(value: SecretStr) -> str:
+    """The file of an SQLite URL."""
+    return value.get_secret_value().removeprefix(f"{_SQLITE}:///")
+
+
 def shown(value: SecretStr) -> str:
     """Its scheme, host, port and name, or its file: what logs and `gateway check` may tell."""
     parts = urlsplit(value.get_secret_value())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from gateway.settings.database_url import DatabaseUrl, is_sqlite
+from gateway.settings.database_url import DatabaseUrl, file_of, is_sqlite
 from gateway.settings.section import Seconds, Section
 
 FOLDER = "state"
@@ -33,15 +33,14 @@ class State(Section):
     audit_days: int = Field(default=0, ge=0, description="days of the audit log; 0: for good")
 
     @property
-    def file(self) -> Path | None:
-        """Where an SQLite has its data; None for another database, or none."""
-        if self.url is None or not is_sqlite(self.url):
-            return None
-        return Path(self.url.get_secret_value().removeprefix("sqlite:///"))
-
-    @property
     def url(self) -> SecretStr | None:
         """Where the database is; None where nothing is kept."""
         if self.database_url is not None or self.folder is None:
             return self.database_url
         return SecretStr(f"sqlite:///{self.folder.absolute() / _FILE}")
+
+    @property
+    def file(self) -> Path | None:
+        """The file of an SQLite database; None for PostgreSQL, and where nothing is kept."""
+        url = self.url
+        return Path(file_of(url)) if url is not None and is_sqlite(url) else None

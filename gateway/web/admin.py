@@ -52,15 +52,23 @@ def routes(gateway: Gateway) -> APIRouter:
         reason = await _reason(gateway, request)
         standing = _standing(gateway, replica)
         standing.drain(time.monotonic(), reason)
+        _tell(gateway, request, "replica.drain", replica, {"reason": reason})
         return await _told(gateway, replica)
 
     @api.post("/replicas/{replica:path}/undrain", summary="Back in rotation")
     async def undrain(request: Request, replica: str) -> JSONResponse:
-        await _reason(gateway, request)
+        reason = await _reason(gateway, request)
         _standing(gateway, replica).undrain()
+        _tell(gateway, request, "replica.undrain", replica, {"reason": reason})
         return await _told(gateway, replica)
 
     return api
+
+
+def _tell(
+    gateway: Gateway, request: Request, action: str, replica: str, facts: dict[str, Any]
+) -> None:
+    gateway.audit.put(admit(gateway.house, request).key_id, action, replica, facts)
 
 
 async def _reason(gateway: Gateway, request: Request) -> str:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import JSONResponse
 
-from gateway.adapters.key_store import Audit, InvalidKey, KeyStore
+from gateway.adapters.key_store import InvalidKey, KeyStore
 from gateway.adapters.stored_keys import StoredKey
 from gateway.bootstrap import Gateway
 from gateway.domain.call import Caller
@@ -53,22 +53,22 @@ class RotateRequest(Section):
     overlap_s: Wait = Field(default=DAY, le=366 * DAY)
 
 
-def routes(gateway: Gateway, audit: Audit) -> APIRouter:
+def routes(gateway: Gateway) -> APIRouter:
     """All routes of keys and teams."""
     api = APIRouter(prefix="/admin", tags=["operators"])
-    _add_keys(api, gateway, audit)
-    _add_changes(api, gateway, audit)
-    _add_teams(api, gateway, audit)
+    _add_keys(api, gateway)
+    _add_changes(api, gateway)
+    _add_teams(api, gateway)
     return api
 
 
-def _add_keys(api: APIRouter, gateway: Gateway, audit: Audit) -> None:
+def _add_keys(api: APIRouter, gateway: Gateway) -> None:
     @api.get("/keys", summary="Every key: whose, for what, until when; never the key")
     async def keys(request: Request) -> JSONResponse:
         admit(gateway.house, request)
         rows = [key_row(team, key) for team in gateway.house.settings.teams for key in team.keys]
         if gateway.database is not None:
-            stored = await _store(gateway, audit).every()
+            stored = await _store(gateway).every()
             rows += [stored_row(key) for key in stored.keys]
         return _answer({"object": "list", "data": rows})
 
@@ -81,14 +81,14 @@ def _add_keys(api: APIRouter, gateway: Gateway, audit: Audit) -> None:
         caller = admit(gateway.house, request)
         asked = _read(KeyRequest, json_of(request, await request.body()))
         scope = Lifetime(**{word: getattr(asked, word) for word in Lifetime.model_fields})
-        store = _store(gateway, audit)
+        store = _store(gateway)
         made = await store.create(
             _actor(caller), asked.team, scope, key_id=asked.id, note=asked.note
         )
         return await _shown(gateway, made)
 
 
-def _add_changes(api: APIRouter, gateway: Gateway, audit: Audit) -> None:
+def _add_changes(api: APIRouter, gateway: Gateway) -> None:
     @api.post(
         "/keys/{key_id}/rotate",
         summary="A key in the place of another, which works for `overlap_s` more",
@@ -97,24 +97,24 @@ def _add_changes(api: APIRouter, gateway: Gateway, audit: Audit) -> None:
     async def rotate(request: Request, key_id: str) -> JSONResponse:
         caller = admit(gateway.house, request)
         asked = _read(RotateRequest, json_of(request, await request.body() or b"{}"))
-        made = await _store(gateway, audit).rotate(_actor(caller), key_id, asked.overlap_s)
+        made = await _store(gateway).rotate(_actor(caller), key_id, asked.overlap_s)
         return await _shown(gateway, made)
 
     @api.delete("/keys/{key_id}", summary="Revokes a key, everywhere within a second")
     async def revoke(request: Request, key_id: str) -> JSONResponse:
         caller = admit(gateway.house, request)
-        row = await _store(gateway, audit).revoke(_actor(caller), key_id)
+        row = await _store(gateway).revoke(_actor(caller), key_id)
         await gateway.keys.refresh()
         return _answer(stored_row(row))
 
 
-def _add_teams(api: APIRouter, gateway: Gateway, audit: Audit) -> None:
+def _add_teams(api: APIRouter, gateway: Gateway) -> None:
     @api.get("/teams", summary="Every team, and what its keys may do at most")
     async def teams(request: Request) -> JSONResponse:
         admit(gateway.house, request)
         rows = [_team_row(team.name, team, "config") for team in gateway.house.settings.teams]
         if gateway.database is not None:
-            stored = await _store(gateway, audit).every()
+            stored = await _store(gateway).every()
             rows += [_team_row(name, one, "database") for name, one in stored.teams.items()]
         return _answer({"object": "list", "data": rows})
 
@@ -126,22 +126,22 @@ def _add_teams(api: APIRouter, gateway: Gateway, audit: Audit) -> None:
     async def put(request: Request, name: str) -> JSONResponse:
         caller = admit(gateway.house, request)
         scope = _read(Scope, json_of(request, await request.body()))
-        await _store(gateway, audit).put_team(_actor(caller), name, scope)
+        await _store(gateway).put_team(_actor(caller), name, scope)
         await gateway.keys.refresh()
         return _answer(_team_row(name, scope, "database"))
 
     @api.delete("/teams/{name}", summary="Forgets a team that has no keys left")
     async def forget(request: Request, name: str) -> JSONResponse:
         caller = admit(gateway.house, request)
-        await _store(gateway, audit).delete_team(_actor(caller), name)
+        await _store(gateway).delete_team(_actor(caller), name)
         await gateway.keys.refresh()
         return _answer({"name": name, "deleted": True})
 
 
-def _store(gateway: Gateway, audit: Audit) -> KeyStore:
+def _store(gateway: Gateway) -> KeyStore:
     if gateway.database is None:
         raise NoDatabase
-    return KeyStore(gateway.database, gateway.house.settings.teams, time.time, audit)
+    return KeyStore(gateway.database, gateway.house.settings.teams, time.time, gateway.audit.put)
 
 
 def _actor(caller: Caller) -> str:

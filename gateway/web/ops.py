@@ -26,13 +26,15 @@ _MOST_PROBLEMS = 20
 @dataclass(frozen=True, slots=True)
 class Readiness:
     """Whether traffic should come here, per model what it stands on, which configuration holds,
-    and where decision records are kept (which is no reason to send traffic away)."""
+    and where decision records, keys and the ledger are kept (which is no reason to send traffic
+    away)."""
 
     ready: bool
     reason: str
     models: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     records: str = "memory"
+    state: dict[str, Any] = field(default_factory=dict)
     prompts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -48,7 +50,8 @@ async def readiness(gateway: Gateway) -> Readiness:
         models[name] = {"replicas": len(members), "healthy": healthy, "states": states}
     in_rotation = any(row["healthy"] for row in models.values())
     reason = gateway.trouble or ("" if in_rotation else "no model has a replica in rotation")
-    return Readiness(not reason, reason, models, records=gateway.records.place)
+    records, state = gateway.records.place, gateway.keeping.state
+    return Readiness(not reason, reason, models, records=records, state=state)
 
 
 async def told(gateway: Gateway, reload: Reload, closing: Closing) -> Readiness:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 
 from gateway.adapters.database import Database, Unstorable
@@ -93,6 +93,17 @@ async def test_writers_at_once_wait_for_each_other_and_lose_nothing(
             assert await connection.scalar(select(revisions.c.number)) == 40
     finally:
         await other.aclose()
+
+
+async def test_sqlite_is_in_wal_mode_and_safe_against_a_power_cut(tmp_path: Path) -> None:
+    database = await Database.open(f"sqlite:///{tmp_path}/gateway.db")
+    async with database.reading() as connection:
+        found = [
+            await connection.scalar(text(f"PRAGMA {name}"))
+            for name in ("journal_mode", "synchronous", "busy_timeout")
+        ]
+    await database.aclose()
+    assert found == ["wal", 2, 5000]
 
 
 async def test_a_folder_that_is_missing_is_made_for_us_alone(tmp_path: Path) -> None:

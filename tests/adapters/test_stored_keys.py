@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from gateway.adapters.key_store import KeyStore
 from gateway.adapters.stored_keys import StoredKeys
 from gateway.settings.teams import Lifetime
 from tests.adapters.databases import a_database, database_url, postgres
+from tests.flow.house import until
 from tests.postgres_server import postgres_server
 
 # Port 1: nobody listens there.
@@ -33,7 +33,7 @@ async def test_a_revocation_is_seen_by_another_process_within_a_second(
         async with keys.watching():
             assert [one.revoked_at for one in keys.snapshot.keys] == [None]
             await store_in(a_database).revoke("me", "k")
-            await wait_until(lambda: keys.snapshot.keys[0].revoked_at is not None)
+            await until(lambda: keys.snapshot.keys[0].revoked_at is not None)
     finally:
         await other.aclose()
 
@@ -45,7 +45,7 @@ async def test_a_database_that_is_gone_takes_no_key_with_it() -> None:
             await store_in(database).create("me", "ide", Lifetime(), key_id="k")
             keys = StoredKeys(database)
             await keys.refresh()
-            server.stop()
+            server.kill()
             async with keys.watching():
                 assert [one.id for one in keys.snapshot.keys] == ["k"]
                 assert not keys.unread

@@ -10,12 +10,14 @@ from typing import Any
 
 from gateway.domain.call import Call, Caller, Outcome
 from gateway.domain.keyring import FixedKeys
+from gateway.domain.ledger import MemoryLedger
 from gateway.domain.limits import QueueLimits, Timeouts
 from gateway.domain.policy import Link, Policy, Tools
 from gateway.domain.ports import Prepare, Replica
 from gateway.domain.retry import RetryRule
 from gateway.flow.admission import Admission
 from gateway.flow.attempt import Attempts
+from gateway.flow.books import Books
 from gateway.flow.engine import Engine
 from gateway.flow.guard import Guard
 from gateway.flow.identify import Identify
@@ -93,6 +95,7 @@ class House:
         self.router = router or FakeRouter()
         self.wire = wire or FakeWire(answers)
         self.telemetry = Telling()
+        self.ledger = MemoryLedger()
         self.limits = queue or QueueLimits(slots=2)
         self.asked_capacity: list[str] = []
         self.admission = Admission(self.capacity, self.limits, self.clock)
@@ -104,7 +107,7 @@ class House:
             self.admission,
             Engine(self.router, attempts, rule, clock=self.clock, random=lambda: 0.5),
             self.telemetry,
-            self.clock,
+            Books(self.clock, self.ledger),
         )
 
     def capacity(self, model: str) -> int:

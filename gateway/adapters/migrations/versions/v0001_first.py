@@ -28,6 +28,7 @@ def upgrade() -> None:
     op.create_table(
         "audit",
         sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("uid", sa.String(64), nullable=False, unique=True),
         _time("at"),
         *(_text(name) for name in ("actor", "action", "target", "facts")),
         *(sa.Column(name, sa.String(64), nullable=False) for name in ("prev", "hash")),

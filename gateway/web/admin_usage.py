@@ -1,0 +1,96 @@
+"""What was used: GET /admin/usage for operators, GET /usage for a team about itself."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from gateway.adapters import usage_report
+from gateway.bootstrap import Gateway
+from gateway.domain.errors import GatewayError, InvalidRequest
+from gateway.domain.usage_report import FILTERS, SUMS, Question, as_csv, groups, moment
+from gateway.web.access import admit
+
+_KNOWN = ("by", "since", "until", "format", *FILTERS)
+_SHAPES = ("json", "csv")
+_USUAL_DAYS = "30d"
+_HEADERS = {"cache-control": "no-store"}
+
+
+class NothingKept(GatewayError):
+    """This gateway has no ledger that could be asked."""
+
+    status = 404
+    code = "no_ledger"
+    type = "invalid_request_error"
+    default_public = "This gateway keeps no usage ledger: its state.folder is not set."
+
+
+def routes(gateway: Gateway) -> APIRouter:
+    """Both routes. Query: by, since, until, format, and filters."""
+    api = APIRouter()
+
+    @api.get("/admin/usage", tags=["operators"], summary="What was used, by team, key, model, …")
+    async def every(request: Request) -> Response:
+        admit(gateway.house, request)
+        return await _answer(gateway, request, {})
+
+    @api.get("/usage", tags=["operations"], summary="What your own team has used")
+    async def own(request: Request) -> Response:
+        team = admit(gateway.house, request).team
+        return await _answer(gateway, request, {"team": team})
+
+    return api
+
+
+async def _answer(gateway: Gateway, request: Request, fixed: dict[str, str]) -> Response:
+    question, shape = _question(request, fixed)
+    if gateway.database is None:
+        raise NothingKept
+    rows = await usage_report.report(gateway.database, question)
+    cut = len(rows) > usage_report.MOST_ROWS
+    rows = rows[: usage_report.MOST_ROWS]
+    if shape == "csv":
+        text = as_csv(rows, (*question.by, *SUMS))
+        return Response(text, media_type="text/csv; charset=utf-8", headers=_HEADERS)
+    body: dict[str, Any] = {
+        "object": "list",
+        "by": list(question.by),
+        "since": question.since,
+        "until": question.until,
+        "cut": cut,
+        "data": rows,
+    }
+    return JSONResponse(body, headers=_HEADERS)
+
+
+def _question(request: Request, fixed: dict[str, str]) -> tuple[Question, str]:
+    """InvalidRequest with what to write instead."""
+    given = request.query_params
+    for name in given:
+        if name not in _KNOWN:
+            raise InvalidRequest(
+                f"Unknown parameter {name[:40]!r}; there are {', '.join(_KNOWN)}.", param=name[:40]
+            )
+    shape = given.get("format", "json")
+    if shape not in _SHAPES:
+        raise InvalidRequest(f"'format' must be json or csv, not {shape[:40]!r}.", param="format")
+    now = time.time()
+    where = {name: given[name] for name in FILTERS if name in given}
+    if fixed.items() - where.items() and where.keys() & fixed.keys():
+        raise InvalidRequest(
+            "A team's key sees its own team alone; leave 'team' out.", param="team"
+        )
+    try:
+        until = moment(given["until"], now) if "until" in given else None
+        return Question(
+            groups(given.get("by", "model")),
+            moment(given.get("since", _USUAL_DAYS), now),
+            until,
+            where | fixed,
+        ), shape
+    except ValueError as error:
+        raise InvalidRequest(f"{error}.") from None
