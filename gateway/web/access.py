@@ -59,6 +59,7 @@ ROUTES: Mapping[Place, frozenset[str] | None] = MappingProxyType(
         ("GET", "/readyz"): ANYBODY,
         ("GET", "/metrics"): ANYBODY,
         ("GET", "/docs"): ANYBODY,
+        ("GET", "/docs/oauth2-redirect"): ANYBODY,
         ("GET", "/openapi.json"): ANYBODY,
     }
 )
