@@ -68,8 +68,7 @@ def routes(gateway: Gateway) -> APIRouter:
 def _tell(
     gateway: Gateway, request: Request, action: str, replica: str, facts: dict[str, Any]
 ) -> None:
-    caller = admit(gateway.house, request)
-    gateway.audit.put(caller.key_id, action, replica, facts)
+    gateway.audit.put(admit(gateway.house, request).key_id, action, replica, facts)
 
 
 async def _reason(gateway: Gateway, request: Request) -> str:

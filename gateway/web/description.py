@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
+
+from gateway.web import access
 
 # Both ways to show a key; `{}` since none is needed where none are configured.
 _KEYS: dict[str, Any] = {
@@ -24,13 +27,21 @@ def body_of(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
 
 def describe(app: FastAPI, models: Callable[[], tuple[str, ...]]) -> None:
     """Let `app` describe itself so that its examples work here: keys can be given, and each names
-    the first of `models` at the time that it is asked."""
+    the first of `models` at the time that it is asked. Each route says whom it is for."""
+    told = [
+        (method, re.sub(r":path\}", "}", path), access.told((method, path)))
+        for method, path in access.ROUTES
+    ]
     written = app.openapi
 
     def described() -> dict[str, Any]:
         document = written()
         document.setdefault("components", {})["securitySchemes"] = _KEYS
         document["security"] = _SECURITY
+        for method, path, sentence in told:
+            operation = document["paths"].get(path, {}).get(method.lower())
+            if operation is not None:
+                operation["description"] = sentence
         served = models()
         for example in _examples(document) if served else ():
             if "model" in example:

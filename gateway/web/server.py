@@ -29,7 +29,16 @@ from gateway.domain.document import ConfigError, Problem
 from gateway.plan import Fleet, check, fleet_of, places
 from gateway.reload import Reload
 from gateway.settings import Settings
-from gateway.web import admin, admin_usage, assist, openai, ops, prompts, requests
+from gateway.web import (
+    admin,
+    admin_keys,
+    admin_usage,
+    assist,
+    openai,
+    ops,
+    prompts,
+    requests,
+)
 from gateway.web.app import build_app
 from gateway.web.banner import banner
 from gateway.web.closing import Closing, signals
@@ -89,6 +98,7 @@ def _routers(gateway: Gateway, reload: Reload, closing: Closing) -> list[APIRout
         assist.routes(current),
         requests.routes(gateway.records, current),
         admin.routes(gateway),
+        admin_keys.routes(gateway),
         admin_usage.routes(gateway),
         prompts.routes(gateway),
         ops.routes(
