@@ -17,6 +17,7 @@ from gateway.domain.call import Call
 from gateway.domain.endpoints import Endpoint
 from gateway.domain.errors import ClientStalled, GatewayError, InvalidRequest, ShuttingDown
 from gateway.domain.limits import Priority
+from gateway.domain.redaction import redact_text
 from gateway.domain.tags import header_tags
 from gateway.flow.identify import credential
 from gateway.web.connection import has_stalled, was_cut
@@ -27,8 +28,9 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def request_id(header: str | None) -> str:
-    """The client's own X-Request-Id when it is 1 to 128 of A-Z a-z 0-9 . _ : -, else a new one."""
-    if header and _ID.fullmatch(header):
+    """The client's own X-Request-Id when it is 1 to 128 of A-Z a-z 0-9 . _ : - and does not look
+    like a key, else a new one: it is written down everywhere."""
+    if header and _ID.fullmatch(header) and redact_text(header) == header:
         return header
     return f"req-{uuid.uuid4().hex}"
 

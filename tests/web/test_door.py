@@ -39,6 +39,11 @@ def test_any_other_request_id_is_replaced(given: str | None) -> None:
     assert request_id(given).startswith("req-")
 
 
+def test_a_request_id_that_looks_like_a_key_is_written_down_nowhere() -> None:
+    assert request_id("sk-0123456789abcdef").startswith("req-")
+    assert request_id("task-0123456789abcdef") == "task-0123456789abcdef"
+
+
 def test_a_call_has_what_is_known_before_its_body() -> None:
     parent = f"00-{'a' * 32}-{'b' * 16}-01"
     call = call_of(asked(authorization="Bearer k", traceparent=parent), CHAT, 7.0)
