@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.adapters.counting import Counting
+from gateway.adapters.keyring import keys_of
 from gateway.chain import own_tools
 from gateway.domain.call import Call, Caller
 from gateway.domain.document import ConfigError, Problem, did_you_mean
@@ -15,7 +16,7 @@ from gateway.domain.endpoints import CHAT, ENDPOINTS
 from gateway.domain.errors import GatewayError
 from gateway.domain.policy import Link
 from gateway.flow.guard import Guard
-from gateway.plan import Fleet, fleet_of, keys_of, plan_of
+from gateway.plan import Fleet, fleet_of, plan_of
 from gateway.settings import Settings, hash_key, packages
 
 _MESSAGES = [{"role": "user", "content": "Hello."}]
@@ -147,7 +148,7 @@ def _remarks(chain: list[Link], place: str) -> tuple[str, ...]:
 
 
 def _caller(settings: Settings, question: Question) -> Caller:
-    known = keys_of(settings)
+    known = {digest: one.caller for digest, one in keys_of(settings).items()}
     by_id = {caller.key_id: caller for caller in known.values()}
     caller = known.get(hash_key(question.key)) or by_id.get(question.key)
     if caller is None and not known:

@@ -48,8 +48,6 @@ ROUTES: Mapping[Place, frozenset[str] | None] = MappingProxyType(
         ("GET", "/admin/usage"): OPERATOR,
         ("POST", "/admin/replicas/{replica:path}/drain"): OPERATOR,
         ("POST", "/admin/replicas/{replica:path}/undrain"): OPERATOR,
-        ("GET", "/admin/usage"): OPERATOR,
-        ("GET", "/usage"): ANY_KEY,
         ("GET", "/admin/keys"): OPERATOR,
         ("POST", "/admin/keys"): OPERATOR,
         ("POST", "/admin/keys/{key_id}/rotate"): OPERATOR,
