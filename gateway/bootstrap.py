@@ -30,6 +30,7 @@ from gateway.adapters.transport import AiohttpWire
 from gateway.chain import own_tools
 from gateway.domain.audit import AuditLog
 from gateway.domain.limits import Timeouts
+from gateway.domain.policy import Tools
 from gateway.domain.retry import RetryRule
 from gateway.domain.retry_budget import RetryBudget
 from gateway.domain.screening import DENIED, Screen
@@ -89,13 +90,7 @@ class Gateway:
         self.counting = Counting(settings.state, lambda *said: self.telemetry.change(*said))
         self.keeping = Keeping(settings.state, lambda *said: self.telemetry.change(*said))
         self.keys = StoredKeys(self.keeping.database, settings.state.file)
-        self.tools = replace(
-            own_tools(),
-            counters=self.counting.counters,
-            ledger=self.keeping.ledger,
-            audit=self.keeping.audit,
-            meters=Metered(lambda: self.telemetry),
-        )
+        self.tools = self._for_policies()
         plan = plan_of(settings, fleet, self.tools)
         self.states = ReplicaStates(
             time.monotonic,
@@ -123,6 +118,15 @@ class Gateway:
         self._sessions = Sessions()
         self.shadows = Shadows(random.random, self.telemetry.count)
         self.house = self.build(plan)
+
+    def _for_policies(self) -> Tools:
+        return replace(
+            own_tools(),
+            counters=self.counting.counters,
+            ledger=self.keeping.ledger,
+            audit=self.keeping.audit,
+            meters=Metered(lambda: self.telemetry),
+        )
 
     def _told(self) -> Told:
         # Telemetry takes the records, and so is made after them.

@@ -99,8 +99,7 @@ class Walk:
         if ask.reshape is not None:
             # A provider may refuse to go on with a begun answer, or begin it anew.
             mates = (*self._gear.router.replicas(self.model), *self._known)
-            barred = [one.id for one in mates if one.provider]
-            self._tried.update(barred)
+            self._tried.update(barred := [one.id for one in mates if one.provider])
             self._rests.update(dict.fromkeys(barred, inf))
         free, self._went_on = not self._went_on, True
         self._moved = False

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from typing import Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr, SecretStr
+from pydantic import Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gateway.domain.document import Problem
 from gateway.domain.screening import Secrets
+from gateway.settings.addresses import UpstreamUrl, Url, is_loopback
 from gateway.settings.attempts import Hedging, Retries, Timeouts
 from gateway.settings.identity import Identity
 from gateway.settings.limits import Limits
@@ -27,32 +26,6 @@ from gateway.settings.state import State
 from gateway.settings.teams import Team
 
 DEFAULT_UPSTREAM = "http://localhost:8001/v1"
-
-
-def http_url(value: str) -> str:
-    """An http(s) URL with a host and no user, query or fragment, its last slash cut off.
-    ValueError says what is wrong, without the value (it may hold a password)."""
-    try:
-        parts = urlsplit(value.strip())
-        port = parts.port
-    except ValueError:
-        raise ValueError("not a URL: the host or the port makes no sense") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise ValueError("not a URL that starts with http:// or https:// and a host")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("a URL here has no user, password, query or fragment")
-    return value.strip().rstrip("/")
-
-
-def _upstream_url(value: str) -> str:
-    url = http_url(value)
-    if not urlsplit(url).path:
-        raise ValueError(f"has no path; vLLM's API is under /v1: {url}/v1")
-    return url
-
-
-Url = Annotated[str, AfterValidator(http_url)]
-UpstreamUrl = Annotated[str, AfterValidator(_upstream_url)]
 
 
 class Server(Section):
@@ -266,8 +239,7 @@ class Settings(BaseSettings):
             f"{self.server.host} can be reached from other machines, and no keys are configured",
             "make one with `gateway keys create --team NAME --print` and paste what it prints into "
             f"{self.paths.config_dir / 'teams.yaml'}, set identity.required where keys are in the "
-            "database, or serve on this machine alone: "
-            "--host 127.0.0.1",
+            "database, or serve on this machine alone: --host 127.0.0.1",
         )
 
 
@@ -291,13 +263,3 @@ SECTIONS: dict[str, type[Section]] = {
     "identity": Identity,
     "embedded": Embedded,
 }
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`. A name other than localhost counts as open."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -18,6 +18,7 @@ from gateway.testing.mock_vllm import MockVLLM
 from gateway.testing.served import ServedGateway, fleet_on
 from gateway.web.access import ANYBODY, CALLS, ROUTES, Place, told
 from gateway.web.server import create_app
+from tests.shared_gateway import forgetful
 
 PAST, FUTURE = time.time() - 10, time.time() + 1e6
 # What FastAPI's own pages need; they tell nothing that /openapi.json does not.
@@ -69,7 +70,7 @@ class House:
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("state")
-    settings = Settings(teams=TEAMS, state={"folder": folder})  # type: ignore[arg-type]
+    settings = forgetful(teams=TEAMS, state={"folder": folder})
     mock = MockVLLM.start(model="m")
     with contextlib.ExitStack() as stack:
         stack.callback(mock.stop)
