@@ -10,12 +10,12 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from gateway.settings import Settings
 from gateway.settings.policies import PolicyEntry
 from gateway.testing.mock_vllm import MockVLLM
 from gateway.testing.served import ServedGateway, fleet_on
 from tests.border import FIELDS, WRITINGS, Field, answering, read
 from tests.domain.secret_samples import SAMPLES
+from tests.shared_gateway import forgetful
 
 SECRET = "\U0001f511열쇠" + SAMPLES["aws"]
 BEFORE, AFTER = "값은 ", ".\n끝"
@@ -42,7 +42,7 @@ def mock() -> Iterator[MockVLLM]:
 @pytest.fixture(scope="module", params=CHAINS)
 def client(request: pytest.FixtureRequest, mock: MockVLLM) -> Iterator[tuple[str, httpx.Client]]:
     """The name of a policy, and a client of a gateway that has it."""
-    settings = Settings(policies=(CHAINS[request.param],), health={"probe": False})  # type: ignore[arg-type]
+    settings = forgetful(policies=(CHAINS[request.param],))
     with (
         ServedGateway(fleet_on([mock.base_url]), settings) as gateway,
         httpx.Client(base_url=gateway.url) as client,
