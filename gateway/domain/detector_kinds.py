@@ -47,9 +47,16 @@ class Kind:
 
 def _iban(text: str) -> int:
     # Words in capitals may follow: the number is the longest beginning that checks.
-    while text and not iban.is_valid(text):
+    while text and not (_checks(text) and iban.is_valid(text)):
         text = text.rpartition(" ")[0]
     return len(text)
+
+
+def _checks(text: str) -> bool:
+    """The check digits of an IBAN alone: far cheaper than all that its country asks for."""
+    plain = text.replace(" ", "")
+    turned = "".join(str(int(character, 36)) for character in plain[4:] + plain[:4])
+    return bool(turned) and int(turned) % 97 == 1
 
 
 def _card(text: str) -> int:
@@ -119,7 +126,7 @@ _PHONES = (
 )
 _EMAIL = (
     r"(?<![A-Za-z0-9._+%-])[A-Za-z0-9][A-Za-z0-9._+%-]{0,63}"
-    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,24}(?![A-Za-z0-9-])"
+    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9-])"
 )
 _IBAN = r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?(?![A-Za-z0-9])"
 _RRN = (

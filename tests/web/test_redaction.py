@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.settings import Settings
 from gateway.settings.policies import PolicyEntry
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
 from gateway.testing.served import ServedGateway, fleet_on
 from tests.domain.secret_samples import SAMPLES
+from tests.shared_gateway import forgetful
 
 KEY, MAIL = SAMPLES["github"], "jane@example.com"
 SOURCE = f"KEY = '{KEY}'\nMAIL = '{MAIL}'\nx = 1\n"
@@ -28,10 +28,9 @@ def mock() -> Iterator[MockVLLM]:
 @pytest.fixture(scope="module", params=["redact", "allow"])
 def gateway(request: pytest.FixtureRequest, mock: MockVLLM) -> Iterator[ServedGateway]:
     """With the policy, and with the assistant's own redaction or without it."""
-    settings = Settings(
+    settings = forgetful(
         policies=(PolicyEntry(use="redaction"),),
         assist={"secrets": request.param},  # type: ignore[arg-type]
-        health={"probe": False},  # type: ignore[arg-type]
     )
     with ServedGateway(fleet_on([mock.base_url]), settings) as gateway:
         yield gateway
