@@ -31,6 +31,7 @@ from gateway.domain.limits import Timeouts
 from gateway.domain.retry import RetryRule
 from gateway.domain.retry_budget import RetryBudget
 from gateway.domain.screening import DENIED, Screen
+from gateway.domain.tools import Tools
 from gateway.flow.admission import Admission
 from gateway.flow.assist import Assist, AssistLimits, Extras
 from gateway.flow.attempt import Attempts
@@ -87,13 +88,7 @@ class Gateway:
         # Telemetry is made after what tells it of itself.
         self.counting = Counting(settings.state, lambda *said: self.telemetry.change(*said))
         self.keeping = Keeping(settings.state, lambda *said: self.telemetry.change(*said))
-        self.tools = replace(
-            own_tools(),
-            counters=self.counting.counters,
-            ledger=self.keeping.ledger,
-            audit=self.keeping.audit,
-            meters=Metered(lambda: self.telemetry),
-        )
+        self.tools = self._tools()
         plan = plan_of(settings, fleet, self.tools)
         self.states = ReplicaStates(
             time.monotonic,
@@ -112,14 +107,7 @@ class Gateway:
         self._wire = AiohttpWire(connect=settings.timeouts.connect_s)
         self._providers = LiteLLMProviders()
         self._discovery = Discovery(self._wire, self._server, self._take_models)
-        self._health = Health(
-            self.router,
-            self.states,
-            self._wire,
-            health_of(settings),
-            clock=time.monotonic,
-            random=random.random,
-        )
+        self._health = self._watch(settings)
         self.admission = self._queues(settings)
         retries, hedging = settings.retries, settings.hedging
         self._budget = RetryBudget(retries.budget, retries.floor, time.monotonic)
@@ -128,6 +116,25 @@ class Gateway:
         self._sessions = Sessions()
         self.shadows = Shadows(random.random, self.telemetry.count)
         self.house = self.build(plan)
+
+    def _tools(self) -> Tools:
+        return replace(
+            own_tools(),
+            counters=self.counting.counters,
+            ledger=self.keeping.ledger,
+            audit=self.keeping.audit,
+            meters=Metered(lambda: self.telemetry),
+        )
+
+    def _watch(self, settings: Settings) -> Health:
+        return Health(
+            self.router,
+            self.states,
+            self._wire,
+            health_of(settings),
+            clock=time.monotonic,
+            random=random.random,
+        )
 
     def _told(self) -> Told:
         # Telemetry takes the records, and so is made after them.
