@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.adapters.litellm_config import LiteLLMConfig
+from gateway.domain.call import Usage
 from gateway.domain.document import ConfigError
 from gateway.plan import (
     Fleet,
@@ -176,3 +177,18 @@ def test_records_in_redis_without_its_package_are_refused_with_what_to_install(
     assert "pip install 'vllm-gateway[redis]'" in str(problem)
     assert "hunter2" not in str(problem)
     assert not check(Settings()).problems
+
+
+def test_prices_are_part_of_a_plan_and_told() -> None:
+    settings = Settings(prices={"models": {"m": {"input_per_million": 2}}})  # type: ignore[arg-type]
+    plan, report = read(settings)
+    assert plan is not None
+    assert plan.prices.cost("m", Usage(prompt=10)) == 20
+    assert "prices: m" in report.lines
+
+
+def test_shared_counters_are_told_without_the_password() -> None:
+    state = {"redis_url": "redis://:hunter2@cache:7000/1"}
+    report = check(Settings(state=state))  # type: ignore[arg-type]
+    assert "counters: redis://cache:7000" in report.lines
+    assert "hunter2" not in str(report)

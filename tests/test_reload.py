@@ -28,8 +28,10 @@ from gateway.testing.served import ServedGateway
 MESSAGES = [{"role": "user", "content": "hi"}]
 QUICK = "reload: {poll_s: 0.02}\nhealth: {probe: false}\n"
 # Sections whose settings hold from the next request on.
-LIVE = {"retries", "hedging", "queue", "assist", "reload", "timeouts", "streams"}
-LIVE |= {"limits", "prices"}
+LIVE = {
+    *("assist", "hedging", "limits", "prices", "queue", "reload", "retries", "streams"),
+    "timeouts",
+}
 
 
 class Files:

@@ -9,11 +9,12 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from itertools import count, islice
 
-from gateway.adapters.redis_line import RedisLine, Word
+from gateway.adapters import redis_words
+from gateway.adapters.redis_line import RedisLine
 from gateway.adapters.redis_scripts import BALANCE, CLAIM, RENEW, SEPARATOR, SETTLE
+from gateway.adapters.redis_words import Word
 from gateway.adapters.seeding import Seeds
 from gateway.domain.counters import (
     Balance,
@@ -36,7 +37,6 @@ _AT_ONCE = 256
 _LOOK_S = 1.0
 _AGAIN_S = (0.02, 0.05, 0.1, 0.25, 0.5)
 _FLUSH_S = 2.0
-_LEAST_IDLE_MS = 60_000
 
 
 @dataclass(slots=True)
@@ -51,8 +51,7 @@ class _Settling:
 
 @dataclass(slots=True, eq=False)
 class RedisHeld:
-    """Satisfies domain.counters.Held. `epoch` names the life of Redis in which it was claimed; ""
-    while nobody knows whether it was."""
+    """Satisfies Held. `epoch`: the life of Redis in which it was claimed; "" while unknown."""
 
     counters: RedisCounters = field(repr=False)
     id: str
@@ -131,9 +130,9 @@ class RedisCounters:
 
     async def balance(self, account: str, limit: int | None, window: Window) -> Balance:
         """How an account stands; one that nobody knows stands at 0."""
-        words = [PREFIX, _name(account), _limit(limit), window.bucket, window.span]
+        words: list[Word] = [PREFIX, *redis_words.balance_words(account, limit, window)]
         said = await self._line.ask(BALANCE, words)
-        return _balance(said.split(SEPARATOR)[1], limit, window)
+        return redis_words.balance_of(said.split(SEPARATOR)[1], limit, window)
 
     async def _take(self, hold: RedisHeld, claims: Sequence[Claim]) -> None:
         """Claim them for this hold: asked twice, it is claimed once."""
@@ -142,10 +141,7 @@ class RedisCounters:
         while True:
             age = int((time.monotonic() - began) * 1000)
             words: list[Word] = [PREFIX, hold.group, hold.id, hold.ttl_ms, age]
-            for claim in claims:
-                seed: Word = used.get(claim.account, "?" if claim.seed else "")
-                words += [_name(claim.account), claim.amount, _limit(claim.limit)]
-                words += [claim.window.bucket, claim.window.span, _idle(claim.window), seed]
+            words += redis_words.claim_words(claims, used)
             head, *rest = (await self._sure(hold, words)).split(SEPARATOR)
             verdict, *facts = head.split(" ")
             if verdict == "ask":
@@ -154,12 +150,12 @@ class RedisCounters:
                 continue
             if verdict == "full":
                 claim = claims[int(float(facts[0]))]
-                raise Full(claim, _balance(rest[0], claim.limit, claim.window))
+                raise Full(claim, redis_words.balance_of(rest[0], claim.limit, claim.window))
             if verdict != "ok":
                 raise CountersUnavailable(detail="the claim had been given up")
             hold.epoch = facts[0]
             self._meet(hold.epoch)
-            hold.balances = _balances(claims, rest)
+            hold.balances = redis_words.balances(claims, rest)
             return
 
     async def _sure(self, hold: RedisHeld, words: Sequence[Word]) -> str:
@@ -193,13 +189,10 @@ class RedisCounters:
         hold = one.hold
         age = int((time.monotonic() - one.since) * 1000)
         words: list[Word] = [PREFIX, hold.group, hold.id, one.epoch, age]
-        for claim in hold.claims:
-            window, amount = claim.window, max(0, one.amounts.get(claim.account, 0))
-            words += [_name(claim.account), amount, _limit(claim.limit), window.bucket]
-            words += [window.span, _idle(window), "1" if claim.seed else ""]
+        words += redis_words.settle_words(hold.claims, one.amounts)
         head, *rest = (await self._line.ask(SETTLE, words)).split(SEPARATOR)
         self._meet(head.partition(" ")[2])
-        return _balances(hold.claims, rest)
+        return redis_words.balances(hold.claims, rest)
 
     def _keep(self, one: _Settling) -> None:
         if len(self._kept) >= _MOST_KEPT:
@@ -305,32 +298,3 @@ class RedisCounters:
             _log.warning("shared counters: %d settlements were not written", len(self._kept))
             self._lose(*self._kept.values())
         await self.aclose()
-
-
-def _name(account: str) -> str:
-    """Names what configuration and clients choose with characters that are safe anywhere."""
-    return blake2b(account.encode(errors="surrogatepass"), digest_size=16).hexdigest()
-
-
-def _limit(limit: int | None) -> Word:
-    return "" if limit is None else limit
-
-
-def _idle(window: Window) -> int:
-    """Milliseconds after which nobody needs to know of an account that holds nothing."""
-    return max(_LEAST_IDLE_MS, int(window.over_s * 1000))
-
-
-def _balances(claims: Sequence[Claim], rest: Sequence[str]) -> dict[str, Balance]:
-    return {
-        claim.account: _balance(said, claim.limit, claim.window)
-        for claim, said in zip(claims, rest, strict=True)
-    }
-
-
-def _balance(said: str, limit: int | None, window: Window) -> Balance:
-    used, held, bucket = said.split(" ")
-    frees = 0.0
-    if bucket != "-":
-        frees = (int(bucket) + window.span - window.bucket) * window.seconds
-    return Balance(int(used), int(held), limit, frees)

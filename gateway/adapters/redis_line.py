@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
+from gateway.adapters.redis_words import Word
 from gateway.domain.counters import CountersUnavailable
 
 _log = logging.getLogger("gateway.counters")
@@ -32,8 +33,6 @@ _LANES = 4
 _SLOW_ONES = 3
 _CLOSED = "closed"
 _CODES = re.compile(r"\b(?:NOAUTH|NOPERM|OOM|READONLY|MISCONF|LOADING|MOVED|WRONGTYPE|BUSY)\b")
-
-Word = str | int
 
 
 @dataclass(slots=True)

@@ -142,11 +142,14 @@ class Attempts:
         lease.response = response
         if (fault := fault_of(response.status, b"")) is not None:
             failed = await self._refused(response, fault)
-            if CONTINUOUS.encode() in failed.body and self._counts(call, replica):
-                self._uncounting.add(replica.id)  # it takes the request without that
-                response.release()
-                return await self._exchange(lease, ask, number)
-            raise failed
+            try:
+                if CONTINUOUS.encode() not in failed.body or not self._counts(call, replica):
+                    raise failed
+            finally:
+                del failed  # which knows this frame
+            self._uncounting.add(replica.id)  # it takes the request without that
+            response.release()
+            return await self._exchange(lease, ask, number)
         if call.stream:
             return await self._open_stream(lease, response, ask)
         return await self._read_plain(lease, response)

@@ -26,7 +26,7 @@ from gateway.web.assist_description import described, described_preview
 from gateway.web.assist_request import read_preview, read_request, task_of
 from gateway.web.door import call_of, json_of, priority_of, timeout_of
 from gateway.web.idempotency import HEADER, Idempotency, Ticket, once
-from gateway.web.relay import Relay
+from gateway.web.relay import Opening, Relay
 
 # The body's JSON object, once it is time to read it.
 Body = Callable[[], dict[str, Any]]
@@ -51,13 +51,7 @@ def routes(current: Callable[[], House]) -> APIRouter:
                 fresh = partial(make, house.assist, job)
                 return once(ticket, fresh, stream=stream) if ticket else fresh()
 
-            return Relay(
-                opening,
-                job.call.id,
-                streams=lambda: stream,
-                silence=house.streams.keepalive,
-                headers=lambda: job.call.reply_headers,
-            )
+            return _relay(job, opening, stream=stream, silence=house.streams.keepalive)
 
         api.add_api_route(
             f"/{action.name}/stream" if stream else f"/{action.name}",
@@ -76,17 +70,23 @@ def routes(current: Callable[[], House]) -> APIRouter:
     return api
 
 
+def _relay(job: Job, opening: Opening, *, stream: bool = False, silence: float = 0.0) -> Relay:
+    return Relay(
+        opening,
+        job.call.id,
+        streams=lambda: stream,
+        silence=silence,
+        headers=lambda: job.call.reply_headers,
+    )
+
+
 def _add_preview(api: APIRouter, current: Callable[[], House]) -> None:
     async def preview(request: Request) -> Response:
         raw = await request.body()
         house = current()
         read = partial(json_of, request, raw, house.intake.json)
         job = _rehearsal(request, read, house.timeouts.total)
-        return Relay(
-            lambda: _plain(house.assist, job),
-            job.call.id,
-            headers=lambda: job.call.reply_headers,
-        )
+        return _relay(job, lambda: _plain(house.assist, job))
 
     api.add_api_route(
         "/context/preview",
