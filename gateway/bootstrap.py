@@ -34,6 +34,7 @@ from gateway.domain.policy import Tools
 from gateway.domain.retry import RetryRule
 from gateway.domain.retry_budget import RetryBudget
 from gateway.domain.screening import DENIED, Screen
+from gateway.domain.tools import Tools
 from gateway.flow.admission import Admission
 from gateway.flow.assist import Assist, AssistLimits, Extras
 from gateway.flow.attempt import Attempts
@@ -90,7 +91,7 @@ class Gateway:
         self.counting = Counting(settings.state, lambda *said: self.telemetry.change(*said))
         self.keeping = Keeping(settings.state, lambda *said: self.telemetry.change(*said))
         self.keys = StoredKeys(self.keeping.database, settings.state.file)
-        self.tools = self._for_policies()
+        self.tools = self._tools()
         plan = plan_of(settings, fleet, self.tools)
         self.states = ReplicaStates(
             time.monotonic,
@@ -119,20 +120,13 @@ class Gateway:
         self.shadows = Shadows(random.random, self.telemetry.count)
         self.house = self.build(plan)
 
-    def _for_policies(self) -> Tools:
+    def _tools(self) -> Tools:
         return replace(
             own_tools(),
             counters=self.counting.counters,
             ledger=self.keeping.ledger,
             audit=self.keeping.audit,
             meters=Metered(lambda: self.telemetry),
-        )
-
-    def _told(self) -> Told:
-        # Telemetry takes the records, and so is made after them.
-        return Told(
-            lambda count: self.telemetry.records_dropped(count),
-            lambda is_so: self.telemetry.records_shared(1 if is_so else -1),
         )
 
     def _watch(self, settings: Settings) -> Health:
@@ -143,6 +137,13 @@ class Gateway:
             health_of(settings),
             clock=time.monotonic,
             random=random.random,
+        )
+
+    def _told(self) -> Told:
+        # Telemetry takes the records, and so is made after them.
+        return Told(
+            lambda count: self.telemetry.records_dropped(count),
+            lambda is_so: self.telemetry.records_shared(1 if is_so else -1),
         )
 
     def _queues(self, settings: Settings) -> Admission:

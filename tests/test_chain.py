@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from gateway.chain import about_chain, lines_of, own_tools, read_chain
+from gateway.domain.call import Outcome, OutcomeKind
+from gateway.domain.errors import Refusal
 from gateway.domain.prices import Price, Prices
 from gateway.settings import Paths, PolicyEntry, Settings
 from gateway.settings.policies import When
+from gateway.testing.fakes import a_call
 
 SHIPPED = Path(__file__).parents[1] / "policies"
 BUDGET = {"rules": [{"per": "team", "money": 5}]}
@@ -43,3 +48,20 @@ def test_models_without_a_price_are_remarked_upon_where_they_are_meant() -> None
     assert said[0] == "policies: 1 (budget)"
     assert said[1].startswith("warning: policy budget: no price for nova:")
     assert about_chain(links, ["m", "other"]) == said[:1]
+
+
+@pytest.mark.parametrize("limit", [2, 1])
+async def test_a_reload_with_other_numbers_goes_on_with_what_was_counted(limit: int) -> None:
+    def ratelimit(requests: int) -> Settings:
+        rules = [{"per": "key", "requests": requests, "every": "day"}]
+        return settings(PolicyEntry(use="ratelimit", settings={"rules": rules}))
+
+    tools = own_tools()
+    (before,) = read_chain(ratelimit(9), tools)
+    await before.policy.before(call := a_call())
+    await call.holds.release(Outcome(OutcomeKind.COMPLETED))
+    (after,) = read_chain(ratelimit(limit), tools)
+    if limit > 1:
+        await after.policy.before(a_call())
+    with pytest.raises(Refusal):
+        await after.policy.before(a_call())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from pathlib import Path
@@ -91,6 +90,8 @@ def explain(
     Exits with 3 where the call would be refused.
     """
     settings = _settings(paths)
+    import asyncio  # here, not above, for the sake of every other command
+
     from gateway.domain.document import ConfigError
     from gateway.domain.errors import GatewayError
     from gateway.rehearsal import Question, rehearse
