@@ -16,7 +16,7 @@ from gateway.adapters.database import Database
 from gateway.adapters.discovery import Discovery, OneServer
 from gateway.adapters.health import Health
 from gateway.adapters.keeping import Keeping
-from gateway.adapters.keyring import MergedKeys
+from gateway.adapters.keyring import MergedKeys, tokens_of
 from gateway.adapters.metered import Metered
 from gateway.adapters.record_queue import Told, shared_records
 from gateway.adapters.records import Records
@@ -91,6 +91,7 @@ class Gateway:
         self.counting = Counting(settings.state, lambda *said: self.telemetry.change(*said))
         self.keeping = Keeping(settings.state, lambda *said: self.telemetry.change(*said))
         self.keys = StoredKeys(self.keeping.database, settings.state.file)
+        self.tokens = tokens_of(settings)
         self.tools = self._tools()
         plan = plan_of(settings, fleet, self.tools)
         self.states = ReplicaStates(
@@ -180,7 +181,7 @@ class Gateway:
         """New rooms over what lasts. Changes nothing that is in use, and may run in any thread."""
         settings = plan.settings
         timeouts = timeouts_of(settings)
-        identify = Identify(MergedKeys(settings, self.keys), time.time)
+        identify = Identify(MergedKeys(settings, self.keys, self.tokens), time.time)
         tokens = ReplicaTokens(
             self._wire,
             self.router.replicas,
@@ -276,6 +277,8 @@ class Gateway:
             stack.push_async_callback(self.telemetry.aclose)
             await stack.enter_async_context(self.keeping.running())
             await stack.enter_async_context(self.keys.watching())
+            if self.tokens is not None:
+                await stack.enter_async_context(self.tokens.watching())
             if self._shared is not None:
                 await stack.enter_async_context(self._shared.writing())
             await stack.enter_async_context(self.counting.running())

@@ -24,6 +24,7 @@ from gateway.domain.limits import QueueLimits, StreamLimits, Timeouts
 from gateway.domain.policy import Link, Tools
 from gateway.domain.prices import Prices
 from gateway.settings import Settings, database_url, packages
+from gateway.settings.identity import Identity
 from gateway.settings.paths import CONFIG_FILES
 from gateway.settings.redis_url import shown
 from gateway.settings.state import State
@@ -100,6 +101,7 @@ def read(
     report.take(lambda: read_tokenizers(settings.assist.tokenizers), _about_tokenizers)
     report.take(lambda: packages.check_records(settings), _about_records)
     report.take(lambda: packages.check_state(settings), _about_state)
+    report.take(lambda: packages.check_identity(settings), _about_identity)
     count = sum(len(team.keys) for team in settings.teams)
     report.lines.append(
         f"keys: {count}" if count else "keys: none, so every caller on loopback is let in"
@@ -113,6 +115,7 @@ def plan_of(settings: Settings, fleet: Fleet, tools: Tools | None = None) -> Pla
     """The plan of a gateway on these models. ConfigError when the rest cannot be used."""
     packages.check_records(settings)
     packages.check_state(settings)
+    packages.check_identity(settings)
     rules = watch.digest({settings.paths.policies_dir: "*.py"})
     files = prompts.load(settings.paths.prompts_dir)
     costs = prices_of(settings, fleet.config)
@@ -277,6 +280,10 @@ def _about_records(records: Records) -> list[str]:
 def _about_state(state: State) -> list[str]:
     lines = [f"state: {database_url.shown(state.url)}"] if state.url is not None else []
     return lines + ([f"counters: {shown(state.redis_url)}"] if state.redis_url is not None else [])
+
+
+def _about_identity(identity: Identity) -> list[str]:
+    return [f"tokens: those of {identity.jwt.issuer}"] if identity.jwt is not None else []
 
 
 def _about_tokenizers(files: object) -> list[str]:

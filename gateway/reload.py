@@ -32,6 +32,7 @@ _FIXED: dict[str, tuple[str, ...]] = {
     "telemetry": (),
     "records": (),
     "state": (),
+    "identity": (),
     "health": (),
     "affinity": (),
     "embedded": (),

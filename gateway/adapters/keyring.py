@@ -3,23 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.adapters.stored_keys import Snapshot, StoredKeys
 from gateway.domain.call import Caller
+from gateway.domain.errors import Unauthorized
 from gateway.domain.keyring import KeysUnknown, KnownKey
-from gateway.domain.scope import ROLES, USUAL, narrowed
+from gateway.domain.scope import ROLES, USUAL, Role, narrowed
 from gateway.settings import Settings
 from gateway.settings.teams import Lifetime, Scope
 
+if TYPE_CHECKING:
+    from gateway.adapters.jwt_tokens import JwtTokens
+
 _UNREAD = "the database was not read since the start"
+
+
+class Bearer(Protocol):
+    """Whom a good token is about, until when (epoch seconds)."""
+
+    @property
+    def team(self) -> str:
+        """Its team."""
+
+    @property
+    def user(self) -> str:
+        """The person."""
+
+    @property
+    def key_id(self) -> str:
+        """The name of that person's tokens."""
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Those that it names; none: its team's."""
+
+    @property
+    def expires(self) -> float:
+        """Its end."""
 
 
 class Tokens(Protocol):
     """Takes tokens that others have signed."""
 
-    def read(self, credential: str, now: float) -> KnownKey | None:
-        """See domain.keyring.Keyring.token."""
+    def read(self, credential: str, now: float) -> Bearer | None:
+        """Whom a token is about, None for what is none. Unauthorized, KeysUnknown."""
 
 
 class MergedKeys:
@@ -54,10 +83,22 @@ class MergedKeys:
     def token(self, credential: str, now: float) -> KnownKey | None:
         """See domain.keyring.Keyring. Asked last, so: KeysUnknown for what may be a key that is in
         an unread database."""
-        known = self._tokens.read(credential, now) if self._tokens is not None else None
-        if known is None and self._stored.unread:
-            raise KeysUnknown(detail=_UNREAD)
-        return known
+        bearer = self._tokens.read(credential, now) if self._tokens is not None else None
+        if bearer is None:
+            if self._stored.unread:
+                raise KeysUnknown(detail=_UNREAD)
+            return None
+        team = self._teams.get(bearer.team) or self._stored.snapshot.teams.get(bearer.team)
+        if team is None:
+            raise Unauthorized(
+                "The team of this token does not exist here; ask the gateway's operator.",
+                detail=f"token of team {bearer.team!r}, which is nowhere",
+            )
+        roles = tuple(Role(role) for role in bearer.roles) or None
+        operates = bearer.team == self._settings.server.admin_team
+        own = Scope(roles=roles)
+        caller = caller_of(bearer.team, bearer.key_id, team, own, operates=operates)
+        return KnownKey(replace(caller, user=bearer.user), expires=bearer.expires)
 
     def _merged(self) -> Mapping[str, KnownKey]:
         snapshot = self._stored.snapshot
@@ -77,6 +118,15 @@ class MergedKeys:
             found[key.sha256] = KnownKey(caller, key.scope.not_before, key.scope.expires, gone)
         revoked = {digest for digest, key in found.items() if key.revoked}
         return found | {digest: key for digest, key in self._fixed.items() if digest not in revoked}
+
+
+def tokens_of(settings: Settings) -> JwtTokens | None:
+    """Those of the identity provider that is set, if one is."""
+    if settings.identity.jwt is None:
+        return None
+    from gateway.adapters.jwt_tokens import JwtTokens  # its package is optional
+
+    return JwtTokens(settings.identity.jwt)
 
 
 def keys_of(settings: Settings) -> dict[str, KnownKey]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli.key_views import as_json, as_lines, as_table, as_text
-from gateway.cli.options import path_options, show
+from gateway.cli.keeping import Word
+from gateway.cli.options import path_options
 
 if TYPE_CHECKING:
     from gateway.adapters.key_store import KeyStore
 
 Command = Callable[..., None]
 
-_JSON = click.option("--json", "as_json_", is_flag=True, help="JSON instead of text.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 
 
 @click.group()
@@ -25,19 +24,18 @@ def keys() -> None:
 
 
 def _scope_options(command: Command) -> Command:
-    for name, metavar, text in (
-        ("expires", "DATE", "Last day, or a time with its zone: 2027-01-31."),
-        ("not-before", "DATE", "First day, or a time with its zone."),
+    for name, text in (
+        ("expires", "Last day, or a time with its zone: 2027-01-31."),
+        ("not-before", "First day, or a time with its zone."),
     ):
-        command = click.option(f"--{name}", metavar=metavar, help=text)(command)
+        command = click.option(f"--{name}", metavar="DATE", help=text)(command)
     for name, text in (
         ("model", "A model or glob that it is good for; may be given again. All by default."),
         ("route", "A path or glob that it is good for; may be given again."),
         ("role", "user, author or operator; may be given again."),
     ):
-        command = click.option(
-            f"--{name}", f"{name}s", multiple=True, metavar=name.upper(), help=text
-        )(command)
+        option = click.option(f"--{name}", f"{name}s", multiple=True, metavar="NAME", help=text)
+        command = option(command)
     return command
 
 
@@ -49,79 +47,95 @@ def _scope_options(command: Command) -> Command:
 @_scope_options
 @_JSON
 @path_options
-def create(
-    team: str, key_id: str | None, note: str, print_: bool, as_json_: bool, **given: Any
-) -> None:
+def create(team: str, key_id: str | None, note: str, print_: bool, **given: Any) -> None:
     """Make a key and show it once.
 
     It is stored in the server's database; where there is none, the lines for teams.yaml are
     printed.
     """
+    # Here, not above, for the sake of `gateway --help`.
     from gateway.adapters.key_store import new_key
-    from gateway.cli.key_database import database_of, run, scope_of, settings_of
+    from gateway.cli import key_database, key_views
 
-    scope = scope_of(given)
-    url = None if print_ else database_of(settings_of(given))
-    if url is None:
-        key = new_key()
-        text = as_lines(key, team, key_id, scope)
+    scope, paths = key_database.scope_of(given), _paths(given)
+    if print_ or not key_database.has_database(paths):
+        text = key_views.as_lines(new_key(), team, key_id, scope)
         if text is None:
-            _refuse("letters, digits, '.', '_' and '-', at most 63, a letter or digit first")
+            said = "names are letters, digits, '.', '_' and '-', at most 63, no sign first"
+            key_database.refuse("--team and --id", said)
         click.echo(text)
         return
-    made = run(
-        given, lambda store, actor: store.create(actor, team, scope, key_id=key_id or "", note=note)
-    )
-    click.echo(as_json(made[1], made[0]) if as_json_ else as_text(*made))
+
+    def work(store: KeyStore, actor: str) -> Any:
+        return store.create(actor, team, scope, key_id=key_id or "", note=note)
+
+    _show_new(key_database.run(paths, work), given)
 
 
 @keys.command("list")
 @_JSON
 @path_options
-def list_(as_json_: bool, **given: Any) -> None:
+def list_(**given: Any) -> None:
     """List every key of the database and of the configuration; never a key itself."""
-    from gateway.cli.key_database import rows_of, run
+    from gateway.cli import key_database, key_views
 
-    async def every(store: KeyStore, actor: str) -> Any:
-        return await store.every()
+    def work(store: KeyStore, actor: str) -> Any:
+        return store.every()
 
-    rows = rows_of(given, run(given, every))
-    click.echo(as_json(rows) if as_json_ else as_table(rows))
+    stored = key_database.run(_paths(given), work)
+    rows = key_database.rows_of(_paths(given), stored)
+    click.echo(key_views.as_json(rows) if given["as_json"] else key_views.as_table(rows))
+
+
+def _overlap(text: str) -> float:
+    from gateway.cli.key_database import seconds_of
+
+    return seconds_of(text)
 
 
 @keys.command()
 @click.argument("key_id", metavar="ID")
 @click.option(
-    "--overlap", default="24h", metavar="TIME", help="How long the old one works on; 24h, 30m, 7d."
+    "--overlap",
+    type=Word("time", _overlap),
+    default="24h",
+    metavar="TIME",
+    help="How long the old one works on: 30m, 24h, 7d, 0s.",
 )
 @_JSON
 @path_options
-def rotate(key_id: str, overlap: str, as_json_: bool, **given: Any) -> None:
+def rotate(key_id: str, overlap: float, **given: Any) -> None:
     """Make a key in the place of another, which still works for a while."""
-    from gateway.cli.key_database import run, seconds_of
+    from gateway.cli import key_database
 
-    seconds = seconds_of(overlap)
-    if seconds is None:
-        _refuse("--overlap is a number and s, m, h or d, up to 366d: 30m, 24h, 7d, 0s")
-    made = run(given, lambda store, actor: store.rotate(actor, key_id, seconds))
-    click.echo(as_json(made[1], made[0]) if as_json_ else as_text(*made))
+    def work(store: KeyStore, actor: str) -> Any:
+        return store.rotate(actor, key_id, overlap)
+
+    _show_new(key_database.run(_paths(given), work), given)
 
 
 @keys.command()
 @click.argument("key_id", metavar="ID")
 @_JSON
 @path_options
-def revoke(key_id: str, as_json_: bool, **given: Any) -> None:
+def revoke(key_id: str, **given: Any) -> None:
     """Revoke a key: within a second it opens nothing any more, in every process."""
-    from gateway.cli.key_database import run
+    from gateway.cli import key_database, key_views
 
-    row = run(given, lambda store, actor: store.revoke(actor, key_id))
-    click.echo(as_json(row) if as_json_ else f"{row.id} of team {row.team} is revoked")
+    def work(store: KeyStore, actor: str) -> Any:
+        return store.revoke(actor, key_id)
+
+    row = key_database.run(_paths(given), work)
+    said = f"{row.id} of team {row.team} is revoked"
+    click.echo(key_views.as_json(row) if given["as_json"] else said)
 
 
-def _refuse(fix: str) -> NoReturn:
-    from gateway.domain.document import Problem
+def _paths(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: given[name] for name in ("config", "litellm_config", "prompts", "policies")}
 
-    show([Problem("gateway keys", 0, "cannot be used", fix)], "no key was made")
-    sys.exit(2)
 
+def _show_new(made: Any, given: dict[str, Any]) -> None:
+    from gateway.cli import key_views
+
+    key, row = made
+    click.echo(key_views.as_json(row, key) if given["as_json"] else key_views.as_text(key, row))

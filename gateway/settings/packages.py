@@ -6,6 +6,7 @@ import importlib.util
 
 from gateway.domain.document import ConfigError, Problem
 from gateway.settings.database_url import is_sqlite
+from gateway.settings.identity import Identity
 from gateway.settings.state import State
 from gateway.settings.tree import Records, Settings
 
@@ -26,6 +27,13 @@ def check_state(settings: Settings) -> State:
     if settings.state.redis_url is not None:
         take_package(settings, ("state", "redis_url"), "redis", "redis")
     return settings.state
+
+
+def check_identity(settings: Settings) -> Identity:
+    """Who is let in. ConfigError where that takes a package that is missing."""
+    if settings.identity.jwt is not None:
+        take_package(settings, ("identity", "jwt"), "jwt", "jwt")
+    return settings.identity
 
 
 def take_package(settings: Settings, name: tuple[str, str], package: str, extra: str) -> None:

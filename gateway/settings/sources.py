@@ -15,6 +15,7 @@ from gateway.domain.document import ConfigError, Document, Problem, did_you_mean
 from gateway.settings import policies, teams
 from gateway.settings.environment import read_environment
 from gateway.settings.explanation import dotted, reason
+from gateway.settings.identity import Jwt
 from gateway.settings.limits import ModelLimits
 from gateway.settings.paths import ConfigPaths, read_document, resolve
 from gateway.settings.tree import SECTIONS, Place, Settings, Upstream
@@ -217,7 +218,8 @@ def _misfit(item: Any, origins: Mapping[tuple[str, str], Place]) -> Problem:
     section, name = str(item["loc"][0]), str(item["loc"][1])
     place = origins.get((section, name), Place(f"{section}.{name}"))
     if item["type"] == "extra_forbidden":  # a section's own keys have been looked at
-        meant = did_you_mean(str(item["loc"][-1]), ModelLimits.model_fields)
+        fields = Jwt.model_fields if section == "identity" else ModelLimits.model_fields
+        meant = did_you_mean(str(item["loc"][-1]), fields)
         return Problem(place.file, place.line, f"unknown key {dotted(item['loc'])!r}", meant)
     about = (SECTIONS | {"upstream": Upstream})[section].model_fields[name]
     usual = about.get_default(call_default_factory=True)

@@ -222,7 +222,8 @@ class Settings(BaseSettings):
     @property
     def keys_configured(self) -> bool:
         """Whether calls need a key, whatever is in the database."""
-        return self.identity.required or any(team.keys for team in self.teams)
+        own = self.identity
+        return own.required or own.jwt is not None or any(team.keys for team in self.teams)
 
     def origin(self, section: str, name: str) -> Place:
         """Where the value of a setting came from; its own dotted name for a default."""

@@ -9,13 +9,14 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import JSONResponse
 
+from gateway.adapters.key_rows import fixed_row, stored_row
 from gateway.adapters.key_store import InvalidKey, KeyStore
 from gateway.adapters.stored_keys import StoredKey
 from gateway.bootstrap import Gateway
 from gateway.domain.call import Caller
 from gateway.domain.errors import GatewayError
 from gateway.settings.section import Section, Wait
-from gateway.settings.teams import KeyHash, Lifetime, Scope, Team
+from gateway.settings.teams import Lifetime, Scope
 from gateway.web.access import admit
 from gateway.web.description import body_of
 from gateway.web.door import json_of
@@ -66,7 +67,7 @@ def _add_keys(api: APIRouter, gateway: Gateway) -> None:
     @api.get("/keys", summary="Every key: whose, for what, until when; never the key")
     async def keys(request: Request) -> JSONResponse:
         admit(gateway.house, request)
-        rows = [key_row(team, key) for team in gateway.house.settings.teams for key in team.keys]
+        rows = [fixed_row(team, key) for team in gateway.house.settings.teams for key in team.keys]
         if gateway.database is not None:
             stored = await _store(gateway).every()
             rows += [stored_row(key) for key in stored.keys]
@@ -169,27 +170,6 @@ def _read(model: type[Asked], body: dict[str, Any]) -> Asked:
         where = ".".join(str(step) for step in first["loc"])
         said = str(first["msg"]).removeprefix("Value error, ")
         raise InvalidKey(f"{where or 'the body'}: {said}.", param=where or None) from None
-
-
-def stored_row(key: StoredKey) -> dict[str, Any]:
-    """A key of the database as it may be shown."""
-    return {
-        "id": key.id,
-        "team": key.team,
-        "source": "database",
-        "prefix": key.prefix,
-        "created_at": key.created_at,
-        "revoked_at": key.revoked_at,
-        "replaces": key.replaces,
-        "note": key.note,
-        **key.scope.model_dump(mode="json"),
-    }
-
-
-def key_row(team: Team, key: KeyHash) -> dict[str, Any]:
-    """A key of the configuration as it may be shown."""
-    scope = key.model_dump(mode="json", include=set(Lifetime.model_fields))
-    return {"id": key.id, "team": team.name, "source": "config", **scope}
 
 
 def _team_row(name: str, scope: Scope, source: str) -> dict[str, Any]:

@@ -148,7 +148,11 @@ def test_a_key_for_other_models_gets_no_answer(house: House, place: Place) -> No
 
 
 def test_a_key_for_other_models_cannot_have_code_explained_by_this_one(house: House) -> None:
-    asked = {"file": {"path": "a.py", "text": "x = 1\n"}}
+    line = {"line": 0, "character": 0}
+    asked = {
+        "file": {"path": "a.py", "content": "x = 1\n"},
+        "selection": {"start": line, "end": {"line": 0, "character": 5}},
+    }
     place = ("POST", "/api/ai/explain")
     assert house.status(place, "user", **asked)[0] == 200
     assert house.status(place, "other-model", **asked) == (403, "model_not_permitted")
