@@ -30,7 +30,6 @@ from gateway.adapters.transport import AiohttpWire
 from gateway.chain import own_tools
 from gateway.domain.audit import AuditLog
 from gateway.domain.limits import Timeouts
-from gateway.domain.policy import Tools
 from gateway.domain.retry import RetryRule
 from gateway.domain.retry_budget import RetryBudget
 from gateway.domain.screening import DENIED, Screen
@@ -113,11 +112,10 @@ class Gateway:
         self._discovery = Discovery(self._wire, self._server, self._take_models)
         self._health = self._watch(settings)
         self.admission = self._queues(settings)
-        retries, hedging = settings.retries, settings.hedging
+        hedging, retries = settings.hedging, settings.retries
         self._budget = RetryBudget(retries.budget, retries.floor, time.monotonic)
         self._hedging = Hedging(hedging.models, hedging.budget, hedging.min_samples)
-        self._syntax = TreeSitter()
-        self._sessions = Sessions()
+        self._syntax, self._sessions = TreeSitter(), Sessions()
         self.shadows = Shadows(random.random, self.telemetry.count)
         self.house = self.build(plan)
 
@@ -277,10 +275,10 @@ class Gateway:
             stack.push_async_callback(self.telemetry.aclose)
             await stack.enter_async_context(self.keeping.running())
             await stack.enter_async_context(self.keys.watching())
-            if self.tokens is not None:
-                await stack.enter_async_context(self.tokens.watching())
-            if self._shared is not None:
-                await stack.enter_async_context(self._shared.writing())
+            tokens, shared = self.tokens, self._shared
+            for optional in (tokens and tokens.watching(), shared and shared.writing()):
+                if optional is not None:
+                    await stack.enter_async_context(optional)
             await stack.enter_async_context(self.counting.running())
             await stack.enter_async_context(self._wire)
             stack.push_async_callback(self._providers.close)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.settings.tree import Url
+from gateway.settings.addresses import Url
 
 # Providers whose servers speak OpenAI's API: our wire carries them.
 OPENAI_WIRE = frozenset(
