@@ -184,6 +184,8 @@ def _uvicorn_config(settings: Settings, factory: Callable[[], FastAPI]) -> uvico
         # By then Closing has seen to the requests; only their last bytes may be on the way.
         timeout_graceful_shutdown=_FLUSH_SECONDS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        # On a busy machine the imports alone keep a worker from answering for longer than 5 s.
+        timeout_worker_healthcheck=60,
         backlog=_BACKLOG,
     )
     server, stall = settings.server, settings.streams.client_stall_s

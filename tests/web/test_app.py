@@ -34,6 +34,8 @@ ROUTES = {
     "/admin/replicas": "get",
     "/admin/replicas/{replica}/drain": "post",
     "/admin/replicas/{replica}/undrain": "post",
+    "/admin/usage": "get",
+    "/usage": "get",
     "/healthz": "get",
     "/readyz": "get",
     "/metrics": "get",
