@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -25,6 +24,8 @@ Work = Callable[["Database", "Settings"], Awaitable[Any]]
 def with_database(paths: Mapping[str, Path | None], work: Work) -> Any:
     """What `work` gives. Where the settings are wrong (2) or the database does not answer (3) it
     says so and ends the command."""
+    import asyncio  # here, not above: most commands of the command line need none
+
     # Here, not above, for the sake of `gateway --help`.
     from gateway.domain.document import ConfigError
     from gateway.domain.errors import DatabaseUnavailable
