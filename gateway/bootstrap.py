@@ -8,14 +8,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from gateway.adapters import litellm_config
 from gateway.adapters.database import Database
 from gateway.adapters.discovery import Discovery, OneServer
 from gateway.adapters.health import Health
 from gateway.adapters.keeping import Keeping
-from gateway.adapters.keyring import MergedKeys, tokens_of
+from gateway.adapters.keyring import MergedKeys, tokens_of, watching
 from gateway.adapters.prompts import PromptFiles
 from gateway.adapters.record_queue import Told, shared_records
 from gateway.adapters.records import Records
@@ -61,9 +60,6 @@ from gateway.plan import (
     timeouts_of,
 )
 from gateway.settings import Settings
-
-if TYPE_CHECKING:
-    from gateway.adapters.litellm_router import LiteLLMRouter
 
 _log = logging.getLogger("gateway.bootstrap")
 
@@ -117,7 +113,7 @@ class Gateway:
             max_age=settings.affinity.max_age_s,
             told=lambda replica, was, now: self.telemetry.replica(replica, was, now),
         )
-        self.router: LiteLLMRouter = LiteLLMRouter(
+        self.router = LiteLLMRouter(
             time.monotonic, self.states, affinity_of(settings), panics=settings.health.panic
         )
         self._shared = shared_records(settings.records, self._told())
@@ -189,8 +185,8 @@ class Gateway:
     def build(self, plan: Plan) -> House:
         """New rooms over what lasts. Changes nothing that is in use, and may run in any thread."""
         settings = plan.settings
-        timeouts = timeouts_of(settings)
-        identify = Identify(MergedKeys(settings, self.keys, self.tokens), time.time)
+        keys, timeouts = MergedKeys(settings, self.keys, self.tokens), timeouts_of(settings)
+        identify = Identify(keys, time.time)
         tokens = ReplicaTokens(
             self._wire,
             self.router.replicas,
@@ -216,8 +212,9 @@ class Gateway:
             limits=limits,
             extras=Extras(self.shadows, self._syntax),
         )
-        streams = streams_of(settings)
-        return House(plan, timeouts, streams, identify, intake, answers, assist, tokens)
+        return House(
+            plan, timeouts, streams_of(settings), identify, intake, answers, assist, tokens
+        )
 
     def _pipeline(
         self, plan: Plan, timeouts: Timeouts, identify: Identify, means: Means
@@ -280,9 +277,7 @@ class Gateway:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.telemetry.aclose)
             await stack.enter_async_context(self.keeping.running())
-            await stack.enter_async_context(self.keys.watching())
-            if self.tokens is not None:
-                await stack.enter_async_context(self.tokens.watching())
+            await stack.enter_async_context(watching(self.keys, self.tokens))
             if self._shared is not None:
                 await stack.enter_async_context(self._shared.writing())
             await stack.enter_async_context(self._wire)
