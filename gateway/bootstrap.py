@@ -140,8 +140,7 @@ class Gateway:
         retries, hedging = settings.retries, settings.hedging
         self._budget = RetryBudget(retries.budget, retries.floor, time.monotonic)
         self._hedging = Hedging(hedging.models, hedging.budget, hedging.min_samples)
-        self._syntax = TreeSitter()
-        self._sessions = Sessions()
+        self._syntax, self._sessions = TreeSitter(), Sessions()
         self.shadows = Shadows(random.random, self.telemetry.count)
         self.house = self.build(plan)
 
