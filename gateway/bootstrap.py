@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from gateway.adapters import litellm_config
 from gateway.adapters.counting import Counting
@@ -16,7 +15,7 @@ from gateway.adapters.database import Database
 from gateway.adapters.discovery import Discovery, OneServer
 from gateway.adapters.health import Health
 from gateway.adapters.keeping import Keeping
-from gateway.adapters.keyring import MergedKeys, tokens_of
+from gateway.adapters.keyring import MergedKeys, tokens_of, watching
 from gateway.adapters.metered import Metered
 from gateway.adapters.record_queue import Told, shared_records
 from gateway.adapters.records import Records
@@ -66,9 +65,6 @@ from gateway.plan import (
 from gateway.rooms import House as House
 from gateway.settings import Settings, packages
 
-if TYPE_CHECKING:
-    from gateway.adapters.litellm_router import LiteLLMRouter
-
 _log = logging.getLogger("gateway.bootstrap")
 
 
@@ -98,7 +94,7 @@ class Gateway:
             max_age=settings.affinity.max_age_s,
             told=lambda replica, was, now: self.telemetry.replica(replica, was, now),
         )
-        self.router: LiteLLMRouter = LiteLLMRouter(
+        self.router = LiteLLMRouter(
             time.monotonic, self.states, affinity_of(settings), panics=settings.health.panic
         )
         self._shared = shared_records(settings.records, self._told())
@@ -178,8 +174,8 @@ class Gateway:
     def build(self, plan: Plan) -> House:
         """New rooms over what lasts. Changes nothing that is in use, and may run in any thread."""
         settings = plan.settings
-        timeouts = timeouts_of(settings)
-        identify = Identify(MergedKeys(settings, self.keys, self.tokens), time.time)
+        keys, timeouts = MergedKeys(settings, self.keys, self.tokens), timeouts_of(settings)
+        identify = Identify(keys, time.time)
         tokens = ReplicaTokens(
             self._wire,
             self.router.replicas,
@@ -205,8 +201,9 @@ class Gateway:
             limits=limits,
             extras=Extras(self.shadows, self._syntax),
         )
-        streams = streams_of(settings)
-        return House(plan, timeouts, streams, identify, intake, answers, assist, tokens)
+        return House(
+            plan, timeouts, streams_of(settings), identify, intake, answers, assist, tokens
+        )
 
     def _pipeline(
         self, plan: Plan, timeouts: Timeouts, identify: Identify, means: Means
@@ -274,11 +271,9 @@ class Gateway:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.telemetry.aclose)
             await stack.enter_async_context(self.keeping.running())
-            await stack.enter_async_context(self.keys.watching())
-            tokens, shared = self.tokens, self._shared
-            for optional in (tokens and tokens.watching(), shared and shared.writing()):
-                if optional is not None:
-                    await stack.enter_async_context(optional)
+            await stack.enter_async_context(watching(self.keys, self.tokens))
+            if self._shared is not None:
+                await stack.enter_async_context(self._shared.writing())
             await stack.enter_async_context(self.counting.running())
             await stack.enter_async_context(self._wire)
             stack.push_async_callback(self._providers.close)

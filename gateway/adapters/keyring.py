@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -127,6 +128,16 @@ def tokens_of(settings: Settings) -> JwtTokens | None:
     from gateway.adapters.jwt_tokens import JwtTokens  # its package is optional
 
     return JwtTokens(settings.identity.jwt)
+
+
+@asynccontextmanager
+async def watching(stored: StoredKeys, tokens: JwtTokens | None) -> AsyncIterator[None]:
+    """Both are kept as their sources are while this lasts."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(stored.watching())
+        if tokens is not None:
+            await stack.enter_async_context(tokens.watching())
+        yield
 
 
 def keys_of(settings: Settings) -> dict[str, KnownKey]:

@@ -13,9 +13,11 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 
 from gateway.domain.errors import GatewayError, InvalidRequest, RouteNotFound
+from gateway.settings import Settings
 from gateway.web.closing import Closing, ClosingDoor
 from gateway.web.description import describe
 from gateway.web.edge import BodyLimit, ErrorResponse, RequestId, Room
+from gateway.web.patience import Patience
 
 _DESCRIPTION = """
 OpenAI's API (`/v1/*`) in front of the team's own vLLM replicas, and code assistance
@@ -35,7 +37,7 @@ def build_app(
     routers: list[APIRouter],
     *,
     version: str,
-    max_body_bytes: int,
+    settings: Settings,
     closing: Closing,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
     models: Callable[[], tuple[str, ...]],
@@ -54,9 +56,10 @@ def build_app(
         # The whole list, outermost first: pure ASGI, nothing that buffers.
         middleware=[
             Middleware(RequestId),
+            Middleware(Patience, rule=settings.identity),
             Middleware(Room),
             Middleware(ClosingDoor, closing=closing),
-            Middleware(BodyLimit, limit=max_body_bytes),
+            Middleware(BodyLimit, limit=settings.server.max_body_bytes),
         ],
     )
     for router in routers:

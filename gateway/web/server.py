@@ -80,7 +80,7 @@ def create_app(
     return build_app(
         _routers(gateway, reload, closing),
         version=own_version(),
-        max_body_bytes=server.max_body_bytes,
+        settings=settings,
         closing=closing,
         lifespan=lifespan,
         models=gateway.router.models,

@@ -145,8 +145,9 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield
 
     closing = Closing(drain=0, grace=0)
+    settings = Settings(server={"max_body_bytes": 1024})  # type: ignore[arg-type]
     app = build_app(
-        [api], version="1", max_body_bytes=1024, closing=closing, lifespan=lifespan, models=tuple
+        [api], version="1", settings=settings, closing=closing, lifespan=lifespan, models=tuple
     )
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
