@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from gateway.domain.actions import ACTIONS
 from gateway.domain.errors import Overloaded
+from gateway.settings import Settings
 from gateway.testing.mock_vllm import MockVLLM
 from gateway.testing.served import ServedGateway, fleet_on
 from gateway.web.app import build_app
