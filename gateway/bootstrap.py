@@ -124,9 +124,8 @@ class Gateway:
         self.keeping = Keeping(settings.state, self.telemetry.change)
         self.keys = StoredKeys(self.keeping.database, settings.state.file)
         self.tokens = tokens_of(settings)
-        self._names = Resolver()
+        self._names, self._providers = Resolver(), LiteLLMProviders()
         self._wire = AiohttpWire(connect=settings.timeouts.connect_s)
-        self._providers = LiteLLMProviders()
         self._discovery = Discovery(self._wire, self._server, self._take_models)
         self._health = Health(
             self.router,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import Connection, Table, event, text
+from sqlalchemy import ClauseElement, Connection, Table, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     DataError,
@@ -101,6 +101,11 @@ class Database:
         """An INSERT of this database's own kind: `.on_conflict_do_nothing()`,
         `.on_conflict_do_update(...)`."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def text_of(self, statement: ClauseElement) -> str:
+        """The SQL of a statement, its values in the order of their columns: for rows by the
+        hundred, which SQLAlchemy would look at one by one."""
+        return str(statement.compile(dialect=self._engine.dialect))
 
     @asynccontextmanager
     async def begin(self, seconds: float = SECONDS) -> AsyncIterator[AsyncConnection]:
@@ -252,8 +257,8 @@ async def _connect(url: str) -> Any:
 
 def _sqlite_engine(file: str, pool: dict[str, Any]) -> AsyncEngine:
     folder = Path(file).absolute().parent
-    if not folder.exists():
-        folder.mkdir(mode=0o700, parents=True)
+    with suppress(OSError):  # whoever connects is told, again and again, and the gateway serves
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = create_async_engine(f"sqlite+aiosqlite:///{file}", **pool)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)

@@ -21,7 +21,7 @@ _SUFFIX = ".journal"
 # A file that has become as long is followed by another: it is deleted once it has been read.
 _SEGMENT = 1 << 20
 _READ = 1 << 18
-MOST_LINES = 500
+MOST_LINES = 200
 
 
 @dataclass(slots=True, eq=False)
@@ -65,8 +65,6 @@ class Journal:
         self.bytes = 0
         self.lost = 0
         self.trouble = ""
-        if folder is not None:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def __len__(self) -> int:
         """Lines that wait; of files that were taken over, as many as have been seen of them."""
@@ -215,6 +213,7 @@ class Journal:
 
 def _create(folder: Path) -> Segment:
     """A new file, locked before it has the name by which others find it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = f"{os.getpid()}-{secrets.token_hex(8)}"
     draft = folder / f"{name}.new"
     descriptor = os.open(draft, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)

@@ -58,6 +58,8 @@ class DatabaseLedger:
         self._flush = state.flush_s
         self._told = told or Told()
         self._now = now
+        # Two processes may hold the same lines: one that was thought dead, and its heir.
+        self._statement = database.text_of(database.insert(usage).on_conflict_do_nothing())
         self._draining = asyncio.Lock()
         self._seen = (0, 0)
         self._looked = 0.0
@@ -200,13 +202,11 @@ class DatabaseLedger:
             await self._store(parsed[half:])
 
     async def _insert(self, parsed: Sequence[Parsed]) -> None:
-        entries = [one for one in parsed if isinstance(one, dict)]
+        entries = [tuple(one.values()) for one in parsed if isinstance(one, dict)]
         events = [one for one in parsed if isinstance(one, Event)]
         async with self._database.begin() as connection:
             if entries:
-                # Two processes may hold the same lines: one that was thought dead, and its heir.
-                statement = self._database.insert(usage).on_conflict_do_nothing()
-                await connection.execute(statement, entries)
+                await connection.exec_driver_sql(self._statement, entries)
             await audit_chain.append(connection, events)
 
     def _tell(self) -> None:

@@ -11,10 +11,22 @@ from starlette.responses import JSONResponse, Response
 from gateway.adapters import usage_report
 from gateway.bootstrap import Gateway
 from gateway.domain.errors import GatewayError, InvalidRequest
-from gateway.domain.usage_report import FILTERS, SUMS, Question, as_csv, groups, moment
+from gateway.domain.usage_report import FILTERS, GROUPS, SUMS, Question, as_csv, groups, moment
 from gateway.web.access import admit
 
-_KNOWN = ("by", "since", "until", "format", *FILTERS)
+_TOLD = {
+    "by": "what to sum by, with commas: " + ", ".join(GROUPS),
+    "since": "a day (2026-11-01), a time or an age (7d); 30d by default",
+    "until": "the same, not included; now by default",
+    "format": "json or csv",
+    **{name: f"of this {name} alone" for name in FILTERS},
+}
+_QUERY: dict[str, Any] = {
+    "parameters": [
+        {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
+        for name, text in _TOLD.items()
+    ]
+}
 _SHAPES = ("json", "csv")
 _USUAL_DAYS = "30d"
 _HEADERS = {"cache-control": "no-store"}
@@ -33,12 +45,22 @@ def routes(gateway: Gateway) -> APIRouter:
     """Both routes. Query: by, since, until, format, and filters."""
     api = APIRouter()
 
-    @api.get("/admin/usage", tags=["operators"], summary="What was used, by team, key, model, …")
+    @api.get(
+        "/admin/usage",
+        tags=["operators"],
+        summary="What was used, by team, key, model, …",
+        openapi_extra=_QUERY,
+    )
     async def every(request: Request) -> Response:
         admit(gateway.house, request)
         return await _answer(gateway, request, {})
 
-    @api.get("/usage", tags=["operations"], summary="What your own team has used")
+    @api.get(
+        "/usage",
+        tags=["operations"],
+        summary="What your own team has used",
+        openapi_extra=_QUERY,
+    )
     async def own(request: Request) -> Response:
         team = admit(gateway.house, request).team
         return await _answer(gateway, request, {"team": team})
@@ -71,9 +93,9 @@ def _question(request: Request, fixed: dict[str, str]) -> tuple[Question, str]:
     """InvalidRequest with what to write instead."""
     given = request.query_params
     for name in given:
-        if name not in _KNOWN:
+        if name not in _TOLD:
             raise InvalidRequest(
-                f"Unknown parameter {name[:40]!r}; there are {', '.join(_KNOWN)}.", param=name[:40]
+                f"Unknown parameter {name[:40]!r}; there are {', '.join(_TOLD)}.", param=name[:40]
             )
     shape = given.get("format", "json")
     if shape not in _SHAPES:

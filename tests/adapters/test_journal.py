@@ -168,9 +168,17 @@ def test_a_journal_has_a_longest_length(tmp_path: Path) -> None:
     assert "state.journal_max_bytes" in one.trouble
 
 
-def test_a_folder_that_is_no_folder_is_a_full_disk(tmp_path: Path) -> None:
-    one = Journal(tmp_path / "there")
-    (tmp_path / "there").rmdir()
+def test_a_folder_that_cannot_be_made_is_as_a_full_disk(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    one = Journal(tmp_path / "file" / "journal")
+    assert one.orphans() == []
     one.put(b"kept\n")
-    assert one.trouble
+    assert one.trouble == "Not a directory"
     assert drained(one) == [b"kept\n"]
+
+
+def test_the_folder_is_for_us_alone(tmp_path: Path) -> None:
+    Journal(tmp_path / "journal").put(b"a\n")
+    assert (tmp_path / "journal").stat().st_mode & 0o777 == 0o700
+    (file,) = files(tmp_path / "journal")
+    assert file.stat().st_mode & 0o777 == 0o600

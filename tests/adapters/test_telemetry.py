@@ -20,6 +20,8 @@ from gateway.domain.limits import Priority
 from gateway.domain.metrics import (
     HANDOVERS,
     HEDGES,
+    LEDGER_BACKLOG,
+    LEDGER_LOST,
     MALFORMED_EVENTS,
     METRICS,
     RETRIES_DENIED,
@@ -138,6 +140,9 @@ def test_a_completed_call_is_counted_to_the_token() -> None:
         "gw_policy_decisions_total{decision=allow,policy=allowlist}": 1,
         "gw_records_redis_up{}": 0,
         "gw_records_dropped_total{}": 0,
+        "gw_database_up{}": 0,
+        "gw_ledger_backlog{}": 0,
+        "gw_ledger_lost_total{}": 0,
     }
 
 
@@ -345,6 +350,15 @@ def test_who_reaches_the_shared_records_and_what_was_lost_is_counted() -> None:
     assert (found["gw_records_redis_up{}"], found["gw_records_dropped_total{}"]) == (1, 5)
     telemetry.records_shared(-1)
     assert samples(telemetry)["gw_records_redis_up{}"] == 0
+
+
+def test_the_ledger_tells_of_its_backlog_by_changes() -> None:
+    telemetry = untraced()
+    for change in (5, -3):
+        telemetry.change(LEDGER_BACKLOG, change)
+    telemetry.change(LEDGER_LOST, 2)
+    found = samples(telemetry)
+    assert (found["gw_ledger_backlog{}"], found["gw_ledger_lost_total{}"]) == (2, 2)
 
 
 def test_a_prompt_is_told_by_text_and_variant_and_a_shadow_apart() -> None:

@@ -43,7 +43,9 @@ def test_printed_lines_read_back_as_what_was_asked_for() -> None:
     [team], problems = read_teams(Document("f", text[text.index("teams:\n") :]))
     assert problems == []
     assert team.keys[0].id == "0123"
-    assert Lifetime(**{word: getattr(team.keys[0], word) for word in Lifetime.model_fields}) == scope
+    assert (
+        Lifetime(**{word: getattr(team.keys[0], word) for word in Lifetime.model_fields}) == scope
+    )
 
 
 def test_a_name_that_cannot_be_makes_no_lines() -> None:
