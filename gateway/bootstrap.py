@@ -102,9 +102,8 @@ class Gateway:
         self.telemetry = Telemetry(
             settings.telemetry, self.router.models, time.monotonic, self.records.keep
         )
-        self._names = Resolver()
+        self._names, self._providers = Resolver(), LiteLLMProviders()
         self._wire = AiohttpWire(connect=settings.timeouts.connect_s)
-        self._providers = LiteLLMProviders()
         self._discovery = Discovery(self._wire, self._server, self._take_models)
         self._health = self._watch(settings)
         self.admission = self._queues(settings)

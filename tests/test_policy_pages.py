@@ -43,11 +43,13 @@ def test_the_policy_of_the_page_passes_its_test_without_a_server(tmp_path: Path)
 
 def test_the_chain_of_the_page_on_limits_is_one_that_the_gateway_takes() -> None:
     (chain,) = blocks("limits.md", "yaml")
-    assert built(chain) == ["audit", "schema", "concurrency", "ratelimit", "budget"]
+    looking = ["audit", "schema", "redaction", "injection"]
+    assert built(chain) == [*looking, "concurrency", "ratelimit", "budget"]
 
 
 def test_the_chain_to_begin_with_is_one_that_the_gateway_takes() -> None:
     text = (ROOT / "config" / "policies.yaml").read_text()
     commented = text[text.index("# A chain to begin with") :].splitlines()[1:]
     chain = "\n".join(line.removeprefix("# ") for line in commented)
-    assert built(chain) == ["audit", "schema", "concurrency", "ratelimit", "budget"]
+    looking = ["audit", "schema", "redaction", "injection"]
+    assert built(chain) == [*looking, "concurrency", "ratelimit", "budget"]

@@ -141,6 +141,8 @@ class Call:
     reads its answer. `cut` is asked when the call is cancelled: the error to end it with, None when
     its client has left. A `rehearsal` ends before it takes a slot: no replica hears of it.
 
+    `address` is the client's, as the connection has it; no header of a proxy is believed.
+
     `reply_headers` go out with the answer, an error's too: lower-case names, values without line
     breaks. `holds` is all that the call holds; the pipeline releases it, once.
     """
@@ -165,6 +167,7 @@ class Call:
     cut: Callable[[], GatewayError | None] = field(default=_by_client, repr=False)
     shadow: bool = False
     rehearsal: bool = False
+    address: str = ""
     reply_headers: dict[str, str] = field(default_factory=dict, repr=False)
     holds: Holds = field(default_factory=Holds, repr=False)
 

@@ -18,7 +18,6 @@ from gateway.domain.errors import GatewayError
 from gateway.settings.section import Section, Wait
 from gateway.settings.teams import Lifetime, Scope
 from gateway.web.access import admit
-from gateway.web.description import body_of
 from gateway.web.door import json_of
 
 DAY = 86_400.0
@@ -54,6 +53,37 @@ class RotateRequest(Section):
     overlap_s: Wait = Field(default=DAY, le=366 * DAY)
 
 
+def _body(required: list[str], **fields: str) -> dict[str, Any]:
+    """What /docs shows of a body. No example: what there is depends on the house."""
+    kinds: dict[str, dict[str, Any]] = {
+        "[": {"type": "array", "items": {"type": "string"}},
+        "n": {"type": "number"},
+    }
+    properties = {
+        name: {
+            **kinds.get(text[0], {"type": "string"}),
+            "description": text.removeprefix("[ ").removeprefix("n "),
+        }
+        for name, text in fields.items()
+    }
+    schema = {"type": "object", "required": required, "properties": properties}
+    content = {"application/json": {"schema": schema}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+_SCOPE = {
+    "models": "[ names or globs; none: all",
+    "routes": "[ paths or globs; none: all",
+    "roles": "[ of user, author, operator",
+}
+_DATES = {"not_before": "a day, or a time with its zone", "expires": "its last day, or a time"}
+_BODIES: dict[type[BaseModel], dict[str, Any]] = {
+    KeyRequest: _body(["team"], team="its team", id="its name", note="why", **_SCOPE, **_DATES),
+    RotateRequest: _body([], overlap_s="n seconds that the old one works on"),
+    Scope: _body([], **_SCOPE),
+}
+
+
 def routes(gateway: Gateway) -> APIRouter:
     """All routes of keys and teams."""
     api = APIRouter(prefix="/admin", tags=["operators"])
@@ -76,7 +106,7 @@ def _add_keys(api: APIRouter, gateway: Gateway) -> None:
     @api.post(
         "/keys",
         summary="A new key, shown this once",
-        openapi_extra=body_of(_schema(KeyRequest), {"team": "ide", "models": ["*"]}),
+        openapi_extra=_BODIES[KeyRequest],
     )
     async def create(request: Request) -> JSONResponse:
         caller = admit(gateway.house, request)
@@ -93,7 +123,7 @@ def _add_changes(api: APIRouter, gateway: Gateway) -> None:
     @api.post(
         "/keys/{key_id}/rotate",
         summary="A key in the place of another, which works for `overlap_s` more",
-        openapi_extra=body_of(_schema(RotateRequest), {"overlap_s": DAY}),
+        openapi_extra=_BODIES[RotateRequest],
     )
     async def rotate(request: Request, key_id: str) -> JSONResponse:
         caller = admit(gateway.house, request)
@@ -122,7 +152,7 @@ def _add_teams(api: APIRouter, gateway: Gateway) -> None:
     @api.put(
         "/teams/{name}",
         summary="Makes a team, or changes what its keys may do",
-        openapi_extra=body_of(_schema(Scope), {"models": ["*"], "roles": ["user"]}),
+        openapi_extra=_BODIES[Scope],
     )
     async def put(request: Request, name: str) -> JSONResponse:
         caller = admit(gateway.house, request)
@@ -156,10 +186,6 @@ async def _shown(gateway: Gateway, made: tuple[str, StoredKey]) -> JSONResponse:
 
 def _answer(body: dict[str, Any]) -> JSONResponse:
     return JSONResponse(body, headers={"cache-control": "no-store"})
-
-
-def _schema(model: type[BaseModel]) -> dict[str, Any]:
-    return model.model_json_schema()
 
 
 def _read(model: type[Asked], body: dict[str, Any]) -> Asked:

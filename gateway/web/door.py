@@ -73,6 +73,7 @@ def call_of(request: Request, endpoint: Endpoint, total: float) -> Call:
         # Somebody sits in front of an editor and waits.
         priority=Priority.INTERACTIVE if route.startswith(_ASSIST) else Priority.NORMAL,
         cut=partial(_why_cut, request.scope),
+        address=request.client.host if request.client is not None else "",
     )
 
 

@@ -276,6 +276,8 @@ def test_a_name_that_leads_nowhere_says_what_there_is(
         ("concurrency", {"rules": [{"per": "team", "calls": 4}]}),
         ("budget", {"rules": [{"per": ["team", "model"], "tokens": 1000}]}),
         ("audit", {"outcomes": ["refused"]}),
+        ("redaction", {"detectors": ["secrets", "pii"]}),
+        ("injection", {"threshold": 2.0}),
     ],
 )
 def test_every_shipped_policy_can_be_used_by_its_name(use: str, settings: dict[str, Any]) -> None:

@@ -32,6 +32,8 @@ def test_every_example_is_answered_as_it_stands(
     mock = mock_vllm_factory(model="qwen/coder")
     with ServedGateway(fleet_on([mock.base_url], model="qwen/coder")) as gateway:
         found = examples(httpx.get(f"{gateway.url}/openapi.json").json())
+        # These make keys, which is tested where they are.
+        found = {path: one for path, one in found.items() if not path.startswith("/admin/")}
         assert set(found) == {
             "/v1/chat/completions",
             "/v1/completions",

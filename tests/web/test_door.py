@@ -52,6 +52,13 @@ def test_a_call_has_what_is_known_before_its_body() -> None:
     assert call.deadline == call.received + 7.0
 
 
+def test_the_address_is_that_of_the_connection_whatever_a_header_says() -> None:
+    request = asked(x_forwarded_for="192.0.2.9")
+    assert call_of(request, CHAT, 1.0).address == ""
+    request.scope["client"] = ("10.1.2.3", 4)
+    assert call_of(request, CHAT, 1.0).address == "10.1.2.3"
+
+
 def test_a_traceparent_that_is_none_is_dropped() -> None:
     assert call_of(asked(traceparent="nonsense"), CHAT, 1.0).traceparent is None
 
