@@ -153,7 +153,7 @@ async def test_a_server_that_is_killed_is_gone_at_once_and_back_when_it_is_back(
     assert await count(database) == 1
     assert (database.available, database.trouble) == (True, "")
     assert heard == [True, False, True]
-    gone, back = [r.message for r in caplog.records if r.name == "gateway.database"]
+    _, gone, back = [r.message for r in caplog.records if r.name == "gateway.database"]
     assert gone.startswith("the database is unavailable (")
     assert back == "the database is back"
     assert PASSWORD not in caplog.text

@@ -289,6 +289,7 @@ def test_no_shipped_policy_is_left_out_of_the_test_above() -> None:
     assert shipped == {
         *("allowlist", "schema", "guard_output"),
         *("ratelimit", "concurrency", "budget", "audit"),
+        *("redaction", "injection"),
     }
 
 
