@@ -59,6 +59,8 @@ class StoredKeys:
         self._database = database
         self._file = file
         self.snapshot = Snapshot()
+        self._looks = 0
+        self._shown = 0
 
     @property
     def unread(self) -> bool:
@@ -71,10 +73,16 @@ class StoredKeys:
         """Look now whether something has changed. DatabaseUnavailable."""
         if self._database is None:
             return
+        self._looks += 1
+        look = self._looks
         async with self._database.reading(_QUERY_SECONDS) as connection:
             number = await revision(connection)
-            if number != self.snapshot.revision:
-                self.snapshot = await read(connection, number)
+            if number == self.snapshot.revision:
+                return
+            found = await read(connection, number)
+        # A look that began earlier may end later: it must not bring a revoked key back.
+        if look > self._shown:
+            self.snapshot, self._shown = found, look
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:

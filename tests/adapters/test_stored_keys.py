@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
-from gateway.adapters import tables
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.adapters import stored_keys, tables
 from gateway.adapters.database import Database
 from gateway.adapters.key_store import KeyStore
-from gateway.adapters.stored_keys import StoredKeys
+from gateway.adapters.stored_keys import Snapshot, StoredKeys
 from gateway.settings.teams import Lifetime
 from tests.adapters.databases import a_database, database_url, postgres
 from tests.flow.house import until
@@ -95,3 +99,28 @@ async def test_a_row_that_makes_no_sense_is_good_for_nothing(a_database: Databas
     await keys.refresh()
     assert keys.snapshot.keys[0].revoked_at == 1.0
     assert keys.snapshot.teams["ide"].models == ("\0",)
+
+
+async def test_a_slow_look_does_not_bring_back_what_a_later_one_saw_revoked(
+    a_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store_in(a_database).create("me", "ide", Lifetime(), key_id="k")
+    has_read, goes_on = asyncio.Event(), asyncio.Event()
+    read = stored_keys.read
+
+    async def slow_once(connection: AsyncConnection, number: int) -> Snapshot:
+        monkeypatch.setattr(stored_keys, "read", read)
+        found = await read(connection, number)
+        has_read.set()
+        await goes_on.wait()
+        return found
+
+    monkeypatch.setattr(stored_keys, "read", slow_once)
+    keys = StoredKeys(a_database)
+    slow = asyncio.create_task(keys.refresh())
+    await has_read.wait()
+    revoked = await store_in(a_database).revoke("me", "k")
+    await keys.refresh()
+    goes_on.set()
+    await slow
+    assert keys.snapshot.keys == (revoked,)
