@@ -103,13 +103,15 @@ class KeyStore:
 
     async def rotate(self, actor: str, key_id: str, overlap: float) -> tuple[str, StoredKey]:
         """A key like `key_id`, which works for `overlap` more seconds. It lives as long as the old
-        one did. KeyNotFound, KeyConflict where that one is not good any more."""
+        one did. KeyNotFound, KeyConflict where that one is not good any more, or not yet."""
         now = self._now()
         async with self._database.begin() as connection:
             old = await self._row(connection, key_id)
             ends = old.scope.expires
             if old.revoked_at is not None or (ends is not None and ends <= now):
                 raise KeyConflict(f"Key {key_id} is not good any more; create another instead.")
+            if old.scope.not_before is not None and old.scope.not_before >= now:
+                raise KeyConflict(f"Key {key_id} is not valid yet; revoke it and create another.")
             life = None if ends is None else now + (ends - old.created_at)
             scope = old.scope.model_copy(update={"not_before": None, "expires": life})
             key, row = self._new(old.team, "", scope, old.note)
@@ -199,6 +201,10 @@ class KeyStore:
     async def _row(self, connection: AsyncConnection, key_id: str) -> StoredKey:
         if key_id in self._ids:
             raise KeyConflict(f"Key {key_id} is in the configuration; change it there.")
+        try:
+            Team(name=key_id)  # what no key can be called, PostgreSQL may not even take as text
+        except ValidationError:
+            raise KeyNotFound from None
         found = select(tables.keys).where(tables.keys.c.id == key_id).with_for_update()
         row = (await connection.execute(found)).one_or_none()
         if row is None:

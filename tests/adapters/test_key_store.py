@@ -154,3 +154,19 @@ async def test_a_team_goes_when_its_keys_have_gone(store: KeyStore) -> None:
     await store.delete_team("me", "ide")
     with pytest.raises(TeamNotFound):
         await store.delete_team("me", "ide")
+
+
+async def test_a_key_that_has_not_begun_is_not_rotated(store: KeyStore) -> None:
+    begins = Lifetime(not_before=NOW + 60)
+    _, row = await store.create("me", "ide", begins, key_id="early")
+    with pytest.raises(KeyConflict, match="not valid yet"):
+        await store.rotate("me", "early", 10)
+    assert (await store.every()).keys == (row,)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\udc80", "x" * 5000])
+async def test_a_name_that_no_key_can_have_is_not_found(store: KeyStore, name: str) -> None:
+    with pytest.raises(KeyNotFound):
+        await store.revoke("me", name)
+    with pytest.raises(KeyNotFound):
+        await store.rotate("me", name, 10)
