@@ -38,9 +38,15 @@ def narrowed(team: tuple[str, ...], key: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _within(glob: str, others: tuple[str, ...]) -> bool:
-    """Whether all that `glob` matches is matched by one of the others. Sound for `*` alone: what
-    else a glob may hold counts as a name here."""
-    return any(
-        glob == other or (not set("?[") & set(other) and fnmatchcase(glob, other))
-        for other in others
-    )
+    """Whether all that `glob` matches is matched by one of the others, as far as can be told."""
+    return any(glob == other or _holds(other, glob) for other in others)
+
+
+def _holds(wide: str, glob: str) -> bool:
+    if set("?[") & set(wide):
+        return False
+    if "[" not in glob:
+        return fnmatchcase(glob, wide)
+    # Matched as a name, a bracket would stand for itself: `*b]` holds the text [ab], and not a.
+    start = wide.removesuffix("*")
+    return start != wide and "*" not in start and glob.partition("[")[0].startswith(start)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.domain.scope import NOTHING, covers, narrowed
 
 globs = st.lists(st.text("ab*?[]", min_size=1, max_size=4), max_size=3).map(tuple)
-names = st.text("ab", min_size=1, max_size=5)
+names = st.text("ab[]", min_size=1, max_size=5)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,10 @@ names = st.text("ab", min_size=1, max_size=5)
         (("qwen-*",), ("llama",), NOTHING),
         (("a*",), ("*b",), NOTHING),
         (("a", "b"), ("b", "c"), ("b",)),
+        (("*b]",), ("[ab]",), NOTHING),
+        (("x*]",), ("x[yz]",), NOTHING),
+        (("qwen-*",), ("qwen-[awq]",), ("qwen-[awq]",)),
+        (("*",), ("[ab]",), ("[ab]",)),
     ],
 )
 def test_a_key_narrows_its_team(
