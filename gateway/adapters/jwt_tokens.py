@@ -85,9 +85,9 @@ class JwtTokens:
                 leeway=own.leeway_s,
                 options={"require": ["exp", "iss", "aud"]},
             )
-        except (PyJWTError, ValueError, TypeError) as error:
+            return self._bearer(claims)
+        except (PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise Unauthorized(_BAD, detail=f"token: {type(error).__name__}") from None
-        return self._bearer(claims)
 
     def _key(self, head: dict[str, Any], algorithm: str) -> Any:
         """The public key that the token names; the only one where it names none."""
