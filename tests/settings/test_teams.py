@@ -120,6 +120,7 @@ teams:
         ("models: qwen", "should be a list", "[qwen-*]"),
         ("expire: 2027-01-31", "unknown key", "did you mean 'expires'?"),
         ("models: [other]", "nothing in common", "qwen-*"),
+        (f"models: [{', '.join(['qwen-a'] * 101)}]", "at most 100", "[qwen-*]"),
     ],
 )
 def test_what_makes_no_sense_of_a_key_is_refused_with_its_line(
