@@ -141,7 +141,7 @@ class Call:
     reads its answer. `cut` is asked when the call is cancelled: the error to end it with, None when
     its client has left. A `rehearsal` ends before it takes a slot: no replica hears of it.
 
-    `address` is the client's, as the connection has it; no header of a proxy is believed.
+    `address` is the client's: the connection's, or what a proxy of server.trusted_proxies says.
 
     `reply_headers` go out with the answer, an error's too: lower-case names, values without line
     breaks. `holds` is all that the call holds; the pipeline releases it, once.

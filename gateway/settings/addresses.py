@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -33,6 +33,19 @@ def _upstream_url(value: str) -> str:
 
 Url = Annotated[str, AfterValidator(http_url)]
 UpstreamUrl = Annotated[str, AfterValidator(_upstream_url)]
+
+
+def _network(value: str) -> str:
+    try:
+        network = ip_network(value.strip(), strict=False)
+    except ValueError:
+        raise ValueError("not an address or network, as 10.0.0.7 or 10.0.0.0/8") from None
+    if network.prefixlen == 0:
+        raise ValueError("is every address: anybody could then say who they are")
+    return str(network)
+
+
+Network = Annotated[str, AfterValidator(_network)]
 
 
 def is_loopback(host: str) -> bool:

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from gateway.domain.document import Problem
 from gateway.domain.screening import Secrets
-from gateway.settings.addresses import UpstreamUrl, Url, is_loopback
+from gateway.settings.addresses import Network, UpstreamUrl, Url, is_loopback
 from gateway.settings.attempts import Hedging, Retries, Timeouts
 from gateway.settings.identity import Identity
 from gateway.settings.limits import Limits
@@ -36,6 +36,9 @@ class Server(Section):
     workers: int = Field(default=1, ge=1, le=256, description="processes")
     admin_team: str = Field(
         default="operators", min_length=1, description="the team whose keys may use /admin/*"
+    )
+    trusted_proxies: tuple[Network, ...] = Field(
+        default=(), description="networks whose X-Forwarded-For is believed"
     )
     max_body_bytes: int = Field(default=33_554_432, ge=1024, description="bytes of a request body")
     max_header_bytes: int = Field(

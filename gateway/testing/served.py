@@ -55,6 +55,7 @@ class ServedGateway:
             lifespan="on",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
         self._server = uvicorn.Server(config)

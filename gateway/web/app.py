@@ -18,6 +18,7 @@ from gateway.web.closing import Closing, ClosingDoor
 from gateway.web.description import describe
 from gateway.web.edge import BodyLimit, ErrorResponse, RequestId, Room
 from gateway.web.patience import Patience
+from gateway.web.proxies import Proxies
 
 _DESCRIPTION = """
 OpenAI's API (`/v1/*`) in front of the team's own vLLM replicas, and code assistance
@@ -56,6 +57,7 @@ def build_app(
         # The whole list, outermost first: pure ASGI, nothing that buffers.
         middleware=[
             Middleware(RequestId),
+            *_proxies(settings.server.trusted_proxies),
             Middleware(Patience, rule=settings.identity),
             Middleware(Room),
             Middleware(ClosingDoor, closing=closing),
@@ -69,6 +71,10 @@ def build_app(
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     return app
+
+
+def _proxies(trusted: tuple[str, ...]) -> list[Middleware]:
+    return [Middleware(Proxies, trusted=trusted)] if trusted else []
 
 
 async def _gateway_error(request: Request, error: Exception) -> Response:

@@ -179,7 +179,7 @@ def _uvicorn_config(settings: Settings, factory: Callable[[], FastAPI]) -> uvico
         access_log=False,
         server_header=False,
         date_header=True,
-        # Headers of proxies are not believed: nothing here depends on the client's address.
+        # Ours (web/proxies.py) believes those of server.trusted_proxies alone.
         proxy_headers=False,
         # By then Closing has seen to the requests; only their last bytes may be on the way.
         timeout_graceful_shutdown=_FLUSH_SECONDS,

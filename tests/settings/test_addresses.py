@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import TypeAdapter
 
-from gateway.settings.addresses import http_url, is_loopback
+from gateway.settings.addresses import Network, http_url, is_loopback
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,21 @@ def test_a_url_that_cannot_be_used_is_refused_without_being_shown(url: str) -> N
 )
 def test_only_this_machine_counts_as_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "network"),
+    [
+        ("10.0.0.7", "10.0.0.7/32"),
+        (" 10.1.2.3/8 ", "10.0.0.0/8"),
+        ("2001:db8::1", "2001:db8::1/128"),
+    ],
+)
+def test_a_network_is_an_address_or_a_range(text: str, network: str) -> None:
+    assert TypeAdapter(Network).validate_python(text) == network
+
+
+@pytest.mark.parametrize("text", ["proxy", "*", "10.0.0.0/33", "0.0.0.0/0", "::/0", ""])
+def test_a_network_of_everybody_or_of_nobody_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        TypeAdapter(Network).validate_python(text)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from starlette.exceptions import HTTPException
 
 from gateway.domain.errors import Overloaded
@@ -170,3 +170,31 @@ async def test_a_validation_error_names_each_field(http: httpx.AsyncClient) -> N
 
 async def test_a_busy_route_says_when_to_come_back(http: httpx.AsyncClient) -> None:
     assert (await http.get("/refused")).headers["retry-after"] == "2"
+
+
+@pytest.mark.parametrize(("trusted", "client"), [(("10.0.0.0/8",), "192.0.2.9"), ((), "10.0.0.1")])
+async def test_a_proxys_word_for_its_client_counts_where_the_settings_trust_it(
+    trusted: tuple[str, ...], client: str
+) -> None:
+    api = APIRouter()
+
+    @api.get("/who")
+    async def who(request: Request) -> str:
+        return request.client.host if request.client is not None else ""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+
+    app = build_app(
+        [api],
+        version="1",
+        settings=Settings(server={"trusted_proxies": trusted}),  # type: ignore[arg-type]
+        closing=Closing(drain=0, grace=0),
+        lifespan=lifespan,
+        models=tuple,
+    )
+    transport = httpx.ASGITransport(app=app, client=("10.0.0.1", 5))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as asking:
+        answer = await asking.get("/who", headers={"x-forwarded-for": "192.0.2.9"})
+    assert answer.json() == client
