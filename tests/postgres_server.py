@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,19 +112,21 @@ class PostgresServer:
     def kill(self) -> None:
         """At once and without a word, with all that it started."""
         if self._process is not None:
-            for pid in self._family():
-                os.kill(pid, signal.SIGKILL)
+            self._send(signal.SIGKILL)
             self._process.wait()
             self._process = None
 
     def freeze(self) -> None:
         """It takes connections, and answers nothing."""
-        for pid in self._family():
-            os.kill(pid, signal.SIGSTOP)
+        self._send(signal.SIGSTOP)
 
     def thaw(self) -> None:
+        self._send(signal.SIGCONT)
+
+    def _send(self, number: signal.Signals) -> None:
         for pid in self._family():
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # one that serves a connection ends with that
+                os.kill(pid, number)
 
     def _family(self) -> list[int]:
         """It and its children, itself first so that it starts no more."""
