@@ -16,7 +16,7 @@ from gateway.domain.call import Call, Caller
 from gateway.domain.document import ConfigError, Problem, did_you_mean
 from gateway.domain.endpoints import CHAT, ENDPOINTS
 from gateway.domain.errors import DatabaseUnavailable, GatewayError, Unauthorized
-from gateway.domain.keyring import KnownKey
+from gateway.domain.keyring import KeysUnknown, KnownKey
 from gateway.domain.policy import Link
 from gateway.domain.scope import ROLES
 from gateway.flow.guard import Guard
@@ -101,7 +101,7 @@ async def rehearse(settings: Settings, question: Question) -> Explained:
     ConfigError where the configuration, or the key's id, is of no use."""
     fleet = fleet_of(settings)
     keys, remarks = await _keys(settings)
-    key = _key(keys, question)
+    key = _key(keys, question, bool(remarks))
     _check_model(fleet, question.model)
     counting = Counting(settings.state, _untold)
     async with counting.running():
@@ -164,8 +164,6 @@ async def _keys(settings: Settings) -> tuple[MergedKeys, tuple[str, ...]]:
     try:
         database = await Database.open(state.url)
     except DatabaseUnavailable:
-        if not settings.teams:
-            raise
         remark = "the database does not answer: only keys of the files are known here"
         return MergedKeys(settings, StoredKeys(None)), (remark,)
     try:
@@ -176,10 +174,13 @@ async def _keys(settings: Settings) -> tuple[MergedKeys, tuple[str, ...]]:
         await database.aclose()
 
 
-def _key(keys: MergedKeys, question: Question) -> KnownKey:
-    """Whose call it is, and until when its key is good."""
+def _key(keys: MergedKeys, question: Question, unread: bool) -> KnownKey:
+    """Whose call it is, and until when its key is good. KeysUnknown where it may be in the database
+    that is `unread`."""
     by_id = {key.caller.key_id: key for key in keys.known.values()}
     found = keys.find(hash_key(question.key)) or by_id.get(question.key)
+    if found is None and unread and question.team is None:
+        raise KeysUnknown
     if found is None and (question.team is not None or not keys.needed):
         found = KnownKey(Caller(key_id=question.key, roles=ROLES))
     if found is None:

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from gateway.adapters.database import Database
 from gateway.adapters.key_store import KeyStore
 from gateway.domain.document import ConfigError
+from gateway.domain.keyring import KeysUnknown
 from gateway.rehearsal import Explained, Question, rehearse
 from gateway.settings import KeyHash, Paths, PolicyEntry, Settings, Team, hash_key
 from gateway.settings.policies import When
@@ -111,6 +112,8 @@ async def test_a_database_that_does_not_answer_leaves_the_keys_of_the_files(
     found = await rehearse(settings, Question("ide-1", "m"))
     assert found.refused == 0
     assert "only keys of the files" in found.remarks[0]
+    with pytest.raises(KeysUnknown):
+        await rehearse(settings, Question("ide-2", "m"))
 
 
 async def test_a_database_that_is_not_there_is_not_made(settings: Settings, tmp_path: Path) -> None:
