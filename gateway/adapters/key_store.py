@@ -39,7 +39,7 @@ class KeyNotFound(InvalidRequest):
     status = 404
     code = "key_not_found"
     default_public = (
-        "No such key in the database; `gateway keys list` or GET /admin/keys lists them."
+        "No such key in the database; `gateway keys list` and GET /admin/keys show all."
     )
 
 
