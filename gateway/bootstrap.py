@@ -223,7 +223,7 @@ class Gateway:
             self.admission,
             Engine(self.router, attempts, rule, clock=clock, random=random.random, means=means),
             self.telemetry,
-            Books(clock, self.keeping.ledger, plan.prices),
+            Books(clock, self.keeping.ledger, plan.prices, on_cost=self.telemetry.cost),
         )
 
     def move_in(self, house: House) -> None:

@@ -66,6 +66,14 @@ def check(settings: Settings) -> CheckReport:
     return read(settings)[1]
 
 
+def _about_keys(settings: Settings) -> str:
+    if count := sum(len(team.keys) for team in settings.teams):
+        return f"keys: {count}"
+    if settings.identity.required or settings.identity.jwt is not None:
+        return "keys: none here; calls need one all the same (identity)"
+    return "keys: none here; with none in the database either, every caller on loopback is let in"
+
+
 def check_chain(settings: Settings) -> tuple[list[str], list[Problem]]:
     """Of all that only the chain of policies; ConfigError where models cannot be read."""
     fleet, report = fleet_of(settings), CheckReport()
@@ -102,10 +110,7 @@ def read(
     report.take(lambda: packages.check_records(settings), _about_records)
     report.take(lambda: packages.check_state(settings), _about_state)
     report.take(lambda: packages.check_identity(settings), _about_identity)
-    count = sum(len(team.keys) for team in settings.teams)
-    report.lines.append(
-        f"keys: {count}" if count else "keys: none, so every caller on loopback is let in"
-    )
+    report.lines.append(_about_keys(settings))
     if report.problems or fleet is None or chain is None or files is None or costs is None:
         return None, report
     return Plan(settings, fleet, chain, files, rules, costs), report

@@ -8,14 +8,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.adapters.counting import Counting
-from gateway.adapters.keyring import keys_of
+from gateway.adapters.database import Database
+from gateway.adapters.keyring import MergedKeys
+from gateway.adapters.stored_keys import StoredKeys
 from gateway.chain import own_tools
 from gateway.domain.call import Call, Caller
 from gateway.domain.document import ConfigError, Problem, did_you_mean
 from gateway.domain.endpoints import CHAT, ENDPOINTS
-from gateway.domain.errors import GatewayError
+from gateway.domain.errors import DatabaseUnavailable, GatewayError, Unauthorized
+from gateway.domain.keyring import KeysUnknown, KnownKey
 from gateway.domain.policy import Link
+from gateway.domain.scope import ROLES
 from gateway.flow.guard import Guard
+from gateway.flow.identify import Identify
 from gateway.plan import Fleet, fleet_of, plan_of
 from gateway.settings import Settings, hash_key, packages
 
@@ -95,27 +100,31 @@ async def rehearse(settings: Settings, question: Question) -> Explained:
     """Walks the call through the chain of these settings, with counters that are only read.
     ConfigError where the configuration, or the key's id, is of no use."""
     fleet = fleet_of(settings)
-    caller = _caller(settings, question)
+    keys, remarks = await _keys(settings)
+    key = _key(keys, question, bool(remarks))
     _check_model(fleet, question.model)
-    packages.check_state(settings)
     counting = Counting(settings.state, _untold)
     async with counting.running():
         tools = replace(own_tools(), counters=counting.counters, audit=_Deaf())
         plan = plan_of(settings, fleet, tools)
-        return await _walk(plan.chain, _call(question, caller), counting.place)
+        call = _call(question, key.caller)
+        found = await _walk(plan.chain, call, _door(key, call))
+        return replace(found, remarks=(*remarks, *_remarks(plan.chain, counting.place)))
 
 
-async def _walk(chain: list[Link], call: Call, place: str) -> Explained:
+async def _walk(chain: list[Link], call: Call, error: GatewayError | None) -> Explained:
+    """`error` is what the key is not good for: then no policy is reached."""
     steps: dict[str, Step] = {}
 
     def told(_: Call, policy: str, verdict: str, seconds: float) -> None:
         steps[policy] = Step(policy, str(verdict), seconds)
 
-    asked, error = copy.deepcopy(call.body), None
-    try:
-        await Guard(chain, on_verdict=told).before(call)
-    except GatewayError as refusal:
-        error = refusal
+    asked = copy.deepcopy(call.body)
+    if error is None:
+        try:
+            await Guard(chain, on_verdict=told).before(call)
+        except GatewayError as refusal:
+            error = refusal
     edited = [n for n in {**asked, **call.body} if asked.get(n) != call.body.get(n)]
     return Explained(
         call.caller,
@@ -124,7 +133,6 @@ async def _walk(chain: list[Link], call: Call, place: str) -> Explained:
         error.public if error is not None else "",
         tuple(edited),
         dict(call.reply_headers),
-        _remarks(chain, place),
     )
 
 
@@ -147,19 +155,54 @@ def _remarks(chain: list[Link], place: str) -> tuple[str, ...]:
     )
 
 
-def _caller(settings: Settings, question: Question) -> Caller:
-    known = {digest: one.caller for digest, one in keys_of(settings).items()}
-    by_id = {caller.key_id: caller for caller in known.values()}
-    caller = known.get(hash_key(question.key)) or by_id.get(question.key)
-    if caller is None and not known:
-        caller = Caller(key_id=question.key)
-    if caller is None and question.team is not None:
-        caller = Caller(question.team, question.key)
-    if caller is None:
+async def _keys(settings: Settings) -> tuple[MergedKeys, tuple[str, ...]]:
+    """All that the server would know, and a remark where the database keeps its own to itself. A
+    database that does not exist yet is not made."""
+    state = packages.check_state(settings)
+    if state.url is None or (state.file is not None and not state.file.exists()):
+        return MergedKeys(settings, StoredKeys(None)), ()
+    try:
+        database = await Database.open(state.url)
+    except DatabaseUnavailable:
+        remark = "the database does not answer: only keys of the files are known here"
+        return MergedKeys(settings, StoredKeys(None)), (remark,)
+    try:
+        stored = StoredKeys(database, state.file)
+        await stored.refresh()
+        return MergedKeys(settings, stored), ()
+    finally:
+        await database.aclose()
+
+
+def _key(keys: MergedKeys, question: Question, unread: bool) -> KnownKey:
+    """Whose call it is, and until when its key is good. KeysUnknown where it may be in the database
+    that is `unread`."""
+    by_id = {key.caller.key_id: key for key in keys.known.values()}
+    found = keys.find(hash_key(question.key)) or by_id.get(question.key)
+    if found is None and unread and question.team is None:
+        raise KeysUnknown
+    if found is None and (question.team is not None or not keys.needed):
+        found = KnownKey(Caller(key_id=question.key, roles=ROLES))
+    if found is None:
         # Never the word itself: it may be a key.
-        fix = f"take the id of one: {', '.join(sorted(by_id)[:12])}; or name a --team"
+        some = ", ".join(sorted(by_id)[:12]) or "`gateway keys create --team NAME` makes one"
+        fix = f"take the id of one: {some}; or name a --team"
         raise ConfigError([Problem("KEY", 0, "no such key", fix)])
-    return replace(caller, team=question.team) if question.team else caller
+    if question.team is None:
+        return found
+    return replace(found, caller=replace(found.caller, team=question.team))
+
+
+def _door(key: KnownKey, call: Call) -> GatewayError | None:
+    """What the key itself is not good for."""
+    try:
+        if trouble := key.trouble(time.time()):
+            raise Unauthorized(f"This key {trouble}; ask for a new one.")
+        Identify.admit(call.caller, call.route)
+        Identify.permit(call)
+    except GatewayError as error:
+        return error
+    return None
 
 
 def _check_model(fleet: Fleet, model: str) -> None:

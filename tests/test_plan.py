@@ -50,6 +50,18 @@ def with_models(tmp_path: Path, text: str = MODELS, *, given: bool = False) -> S
     return Settings(paths=Paths(litellm_config=file, litellm_config_given=given))
 
 
+def keys_line(settings: Settings) -> str:
+    return next(line for line in read(settings)[1].lines if line.startswith("keys:"))
+
+
+def test_the_check_tells_who_gets_in_without_a_key(tmp_path: Path) -> None:
+    settings = with_models(tmp_path)
+    assert "every caller on loopback is let in" in keys_line(settings)
+    required = settings.identity.model_copy(update={"required": True})
+    settings = settings.model_copy(update={"identity": required})
+    assert keys_line(settings) == "keys: none here; calls need one all the same (identity)"
+
+
 def test_with_nothing_configured_the_embedded_model_is_the_fleet() -> None:
     fleet = fleet_of(Settings(), "http://127.0.0.1:5/v1")
     assert (fleet.source, fleet.base_url, fleet.config) == (

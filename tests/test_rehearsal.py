@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from gateway.adapters.database import Database
+from gateway.adapters.key_store import KeyStore
 from gateway.domain.document import ConfigError
+from gateway.domain.keyring import KeysUnknown
 from gateway.rehearsal import Explained, Question, rehearse
 from gateway.settings import KeyHash, Paths, PolicyEntry, Settings, Team, hash_key
 from gateway.settings.policies import When
+from gateway.settings.state import State
+from gateway.settings.teams import Lifetime
 
 SHIPPED = Path(__file__).parents[1] / "policies"
 MODELS = """
@@ -18,6 +25,7 @@ model_list:
   - model_name: m
     litellm_params: {model: hosted_vllm/m, api_base: http://127.0.0.1:9/v1}
 """
+LOOKS = {"looks after the answer", "looks during the answer"}
 KEYS = (KeyHash(id="ide-1", sha256=hash_key("sk-secret")),)
 
 
@@ -71,6 +79,47 @@ async def test_the_body_is_the_clients_own(settings: Settings) -> None:
     body: dict[str, Any] = {"messages": [{"role": "user", "content": "x"}], "max_tokens": 500}
     found = await rehearse(settings, Question("ide-1", "m", body=body))
     assert (found.refused, verdicts(found)["schema"]) == (400, "refused")
+
+
+async def test_keys_of_the_database_are_known_with_their_scope(
+    settings: Settings, tmp_path: Path
+) -> None:
+    settings = settings.model_copy(update={"state": State(folder=tmp_path)})
+    database = await Database.open(settings.state.url or "")
+    store = KeyStore(database, settings.teams, time.time, lambda *_: None)
+    scope = Lifetime(models=("other",), routes=("/v1/*",))
+    try:
+        _, narrow = await store.create("me", "ide", scope, key_id="narrow")
+        key, _ = await store.create("me", "ide", Lifetime(), key_id="ended")
+        await store.revoke("me", "ended")
+    finally:
+        await database.aclose()
+    found = await rehearse(settings, Question(narrow.id, "m"))
+    assert (found.refused, found.caller.key_id) == (403, "narrow")
+    assert "not good for that model" in found.says
+    assert set(verdicts(found).values()) <= {"not reached", "not for this call (when)"} | LOOKS
+    found = await rehearse(settings, Question(narrow.id, "m", route="/api/ai/explain"))
+    assert (found.refused, "not good for /api/ai/explain" in found.says) == (403, True)
+    found = await rehearse(settings, Question(key, "m"))
+    assert (found.refused, "was revoked" in found.says) == (401, True)
+
+
+async def test_a_database_that_does_not_answer_leaves_the_keys_of_the_files(
+    settings: Settings, tmp_path: Path
+) -> None:
+    state = State(database_url=SecretStr(f"postgresql://u@/db?host={tmp_path}"))
+    settings = settings.model_copy(update={"state": state})
+    found = await rehearse(settings, Question("ide-1", "m"))
+    assert found.refused == 0
+    assert "only keys of the files" in found.remarks[0]
+    with pytest.raises(KeysUnknown):
+        await rehearse(settings, Question("ide-2", "m"))
+
+
+async def test_a_database_that_is_not_there_is_not_made(settings: Settings, tmp_path: Path) -> None:
+    settings = settings.model_copy(update={"state": State(folder=tmp_path / "state")})
+    assert (await rehearse(settings, Question("ide-1", "m"))).refused == 0
+    assert not (tmp_path / "state").exists()
 
 
 @pytest.mark.parametrize(

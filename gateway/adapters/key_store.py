@@ -38,7 +38,9 @@ class KeyNotFound(InvalidRequest):
 
     status = 404
     code = "key_not_found"
-    default_public = "There is no such key in the database; GET /admin/keys lists them."
+    default_public = (
+        "No such key in the database; `gateway keys list` and GET /admin/keys show all."
+    )
 
 
 class TeamNotFound(InvalidRequest):

@@ -81,6 +81,11 @@ class MergedKeys:
         """The key with that hash. KeysUnknown where it may be in an unread database."""
         return self._merged().get(digest)
 
+    @property
+    def known(self) -> Mapping[str, KnownKey]:
+        """Every key by its hash, as far as the database was read."""
+        return self._merged()
+
     def token(self, credential: str, now: float) -> KnownKey | None:
         """See domain.keyring.Keyring. Asked last, so: KeysUnknown for what may be a key that is in
         an unread database."""

@@ -18,6 +18,7 @@ from gateway.domain.label_values import LabelValues
 from gateway.domain.limits import Priority
 from gateway.domain.metrics import Metric
 from gateway.domain.ports import Replica
+from gateway.domain.prices import MILLION
 from gateway.domain.retry import Fault
 from gateway.domain.standing import State
 
@@ -99,6 +100,12 @@ class Telemetry:
     def budget_alert(self, policy: str, percent: int) -> None:
         """A budget has reached so much of itself."""
         self._meters.add(limit_metrics.BUDGET_ALERTS, 1, self._policies.label(policy), str(percent))
+
+    def cost(self, call: Call, cost: int) -> None:
+        """A call was entered in the ledger with this cost, in micro-units."""
+        if cost > 0:
+            team = self._teams.label(call.caller.team)
+            self._meters.add(limit_metrics.COST, cost / MILLION, team, self._model(call))
 
     def queued(self, model: str, priority: Priority, change: int) -> None:
         """A call begins (1) or ends (-1) to wait for a slot of a configured model."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from gateway.cli.options import load_settings, path_options, show
+from gateway.cli.options import load_settings, path_options, show, with_state
 
 if TYPE_CHECKING:
     from gateway.domain.document import ConfigError
@@ -89,7 +89,7 @@ def explain(
 
     Exits with 3 where the call would be refused.
     """
-    settings = _settings(paths)
+    settings = with_state(_settings(paths))
     import asyncio  # here, not above, for the sake of every other command
 
     from gateway.domain.document import ConfigError

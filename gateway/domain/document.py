@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import ConstructorError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 Path = Sequence[str | int]
@@ -49,6 +50,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"known here: {shown}" if names else "nothing is known here"
 
 
+class _Constructor(RoundTripConstructor):
+    """What looks like a date or a number and is none (2027-02-30) is refused with its line."""
+
+    def construct_non_recursive_object(self, node: Any, tag: str | None = None) -> Any:
+        try:
+            return super().construct_non_recursive_object(node, tag)
+        except ValueError as error:
+            raise ConstructorError(problem=str(error), problem_mark=node.start_mark) from None
+
+
 class Document:
     """The parsed content of one YAML 1.2 file. `data` is plain dicts, lists and scalars."""
 
@@ -56,7 +67,9 @@ class Document:
         """ConfigError with the line when the text is not YAML, or has a key twice."""
         self.file = file
         try:
-            self._tree = YAML(typ="rt").load(text)
+            yaml = YAML(typ="rt")
+            yaml.Constructor = _Constructor
+            self._tree = yaml.load(text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark else 0

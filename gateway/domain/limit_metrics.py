@@ -28,6 +28,13 @@ BUDGET_USED = Metric(
     ("policy", "team"),
     newest=True,
 )
+COST = Metric(
+    "gw_cost_total",
+    Kind.COUNTER,
+    "units",
+    "What calls cost by the prices of their models, in units of their currency; as in the ledger.",
+    ("team", "model"),
+)
 BUDGET_ALERTS = Metric(
     "gw_budget_alerts_total",
     Kind.COUNTER,

@@ -6,7 +6,13 @@
 from __future__ import annotations
 
 from gateway.domain import genai
-from gateway.domain.limit_metrics import BUDGET_ALERTS, BUDGET_USED, POLICY_SECONDS, RATE_LIMITED
+from gateway.domain.limit_metrics import (
+    BUDGET_ALERTS,
+    BUDGET_USED,
+    COST,
+    POLICY_SECONDS,
+    RATE_LIMITED,
+)
 from gateway.domain.metric import Kind as Kind
 from gateway.domain.metric import Metric as Metric
 
@@ -243,7 +249,7 @@ METRICS: tuple[Metric, ...] = (
     *(INPUT_TOKENS, OUTPUT_TOKENS, CACHED_TOKENS),
     *(ATTEMPTS, UPSTREAM_UP, REPLICA_STATE, RETRIES, POLICY_DECISIONS, CONFIG_RELOADS, CONFIG_INFO),
     *(HANDOVERS, HEDGES, RETRIES_DENIED, MALFORMED_EVENTS, RECORDS_SHARED, RECORDS_DROPPED),
-    *(POLICY_SECONDS, RATE_LIMITED, BUDGET_USED, BUDGET_ALERTS),
+    *(POLICY_SECONDS, RATE_LIMITED, BUDGET_USED, BUDGET_ALERTS, COST),
     *(COUNTERS_UP, COUNTERS_LOST),
     *(DATABASE_UP, LEDGER_BACKLOG, LEDGER_LOST),
     *(PROMPTS_INFO, PROMPT_REQUESTS, PROMPT_DURATION, PROMPT_TOKENS, SHADOW_RUNS),

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-from gateway.domain.call import Outcome
+from gateway.domain.call import Call, Outcome
 from gateway.domain.errors import Unauthorized
 from gateway.domain.ledger import Ledger, MemoryLedger, entry_of, new_uid
 from gateway.domain.prices import Prices
@@ -16,12 +16,14 @@ from gateway.flow.meter import Meter
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """`clock` gives monotonic seconds, `now` epoch seconds."""
+    """`clock` gives monotonic seconds, `now` epoch seconds. `on_cost` hears of each
+    entry's call and its cost in micro-units."""
 
     clock: Callable[[], float]
     ledger: Ledger = field(default_factory=MemoryLedger)
     prices: Prices = field(default_factory=Prices)
     now: Callable[[], float] = time.time
+    on_cost: Callable[[Call, int], None] = lambda call, cost: None
 
     def enter(self, meter: Meter, outcome: Outcome, attempts: int | None = None) -> None:
         """The call of `meter`, unless it has been entered; `attempts` where one is still to be
@@ -33,7 +35,9 @@ class Books:
         now = self.now()
         made = len(outcome.attempts) if attempts is None else attempts
         when = (new_uid(now, secrets.token_bytes(10)), now - outcome.seconds)
-        self.ledger.put(entry_of(meter.call, outcome, when, self.prices, made))
+        entry = entry_of(meter.call, outcome, when, self.prices, made)
+        self.ledger.put(entry)
+        self.on_cost(meter.call, entry.cost)
 
     def watch(self, meter: Meter, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The chunks of the reply of `meter`. What comes once it is complete comes out of here

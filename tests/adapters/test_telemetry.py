@@ -163,8 +163,20 @@ def test_every_declared_metric_is_fed() -> None:
     telemetry.rate_limited("ratelimit", "key")
     telemetry.budget_used("red", "budget", 0.5)
     telemetry.budget_alert("budget", 80)
+    telemetry.cost(a_call(model="smol"), 1)
     fed = {re.sub(r"(_count|_sum)?\{.*", "", name) for name in samples(telemetry)}
     assert fed == {metric.name for metric in METRICS}
+
+
+def test_what_calls_cost_is_told_in_units_by_team_and_model() -> None:
+    telemetry = untraced()
+    telemetry.cost(a_call(model="smol"), 250_000)
+    telemetry.cost(a_call(model="smol"), 500_000)
+    telemetry.cost(a_call(model="made-up"), 1)
+    telemetry.cost(a_call(model="smol"), 0)
+    told = {n: v for n, v in samples(telemetry).items() if n.startswith("gw_cost_total")}
+    assert [told[name] for name in sorted(told)] == [1e-06, 0.75]
+    assert "model=other" in min(told)
 
 
 def test_a_budget_stands_where_it_was_told_last_and_teams_are_bounded() -> None:

@@ -35,7 +35,15 @@ def test_the_line_of_a_key_an_item_or_the_nearest_parent(
 
 
 @pytest.mark.parametrize(
-    ("text", "line"), [("a: [1", 1), ("a: 1\na: 2", 2), ("a:\n\t- b", 2), ("a: b: c", 1)]
+    ("text", "line"),
+    [
+        ("a: [1", 1),
+        ("a: 1\na: 2", 2),
+        ("a:\n\t- b", 2),
+        ("a: b: c", 1),
+        ("a:\n  - {b: 2027-13-01}", 2),
+        ("a: 1\nb:\n  c: 2027-02-30T25:00:00Z", 3),
+    ],
 )
 def test_text_that_is_not_yaml_is_refused_with_its_line(text: str, line: int) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -146,9 +146,16 @@ async def test_an_answer_that_a_policy_takes_back_is_not_entered_as_complete() -
 async def test_what_it_cost_is_in_it() -> None:
     house = House([streamed("one")], keys=KEYS)
     price = Price(prompt=2_000_000, completion=3_000_000)
-    house.pipeline._books = Books(house.clock, house.ledger, Prices({"m": price}))
+    told: list[tuple[str, int]] = []
+    house.pipeline._books = Books(
+        house.clock,
+        house.ledger,
+        Prices({"m": price}),
+        on_cost=lambda call, cost: told.append((call.caller.team, cost)),
+    )
     await house.ask(known(stream=True))
     entry = the_entry(house)
+    assert told == [("ide", entry.cost)]
     assert entry.cost == 2 * entry.prompt_tokens + 3 * entry.completion_tokens
 
 
