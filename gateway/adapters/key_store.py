@@ -258,5 +258,6 @@ def _check(team: Scope, scope: Lifetime) -> None:
 
 
 def _facts(row: StoredKey) -> dict[str, Any]:
-    """What the audit log tells of a key."""
-    return {"team": row.team, "prefix": row.prefix, **row.scope.model_dump(mode="json")}
+    """What the audit log tells of a key. Not its prefix, which reads like a key and is taken out
+    of anything that is written down; its id is the event's target."""
+    return {"team": row.team, **row.scope.model_dump(mode="json")}

@@ -221,8 +221,8 @@ class RedisCounters:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """While this lasts, holds are renewed and settlements written; at its end those that are
-        left are, for at most 2 s."""
+        """While this lasts, holds are renewed and settlements written; what is left, at its end."""
+        await self._line.connect()
         task = asyncio.create_task(self._keep_up())
         try:
             yield

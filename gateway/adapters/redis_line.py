@@ -7,6 +7,7 @@ import logging
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha1
 from typing import Any
@@ -81,6 +82,13 @@ class RedisLine:
         if len(self._lanes) < _LANES:
             self._lanes.add(asyncio.ensure_future(self._lane()))
         return await question.answer
+
+    async def connect(self) -> None:
+        """Open all connections, within a second: the first calls have no time for that. Whether
+        Redis answers at all is for those who ask."""
+        with suppress(TimeoutError, RedisError, OSError):
+            async with asyncio.timeout(1):
+                await asyncio.gather(*(self._redis.ping() for _ in range(_LANES)))
 
     async def aclose(self) -> None:
         """Close the connections; nothing is asked any more."""

@@ -44,6 +44,22 @@ async def test_each_who_asks_gets_its_own_answer(server: RedisServer) -> None:
     assert said == [str(n) for n in range(500)]
 
 
+async def test_what_the_first_who_ask_need_is_open_before(server: RedisServer) -> None:
+    async with a_line(server) as line:
+        with server.client() as client:
+            before = len(client.client_list())
+            await line.connect()
+            assert len(client.client_list()) == before + redis_line._LANES
+            await asyncio.gather(*(line.ask(ECHO, [n]) for n in range(1000)))
+            assert len(client.client_list()) == before + redis_line._LANES
+
+
+async def test_a_redis_that_is_not_there_keeps_nobody_from_beginning() -> None:
+    line = RedisLine("unix:///no/such.sock", "key", lambda is_so: None)
+    await line.connect()
+    await line.aclose()
+
+
 async def test_those_who_ask_at_once_share_a_round_trip(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,7 +104,7 @@ def test_with_print_nothing_is_stored(gateway_command: CommandLine, state: Path)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("revoke", "nobody"), "no such key"),
+        (("revoke", "nobody"), "No such key in the database; `gateway keys list`"),
         (("rotate", "nobody", "--overlap", "soon"), "30m, 24h"),
         (("create", "--team", "ide", "--expires", "soon"), "2027-01-31"),
         (("create", "--team", "ide", "--role", "king"), "role"),
