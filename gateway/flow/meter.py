@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 
 from gateway.domain.call import Attempt, Call, Outcome, OutcomeKind, Reply
 from gateway.domain.errors import ClientStalled, GatewayError, LLMTimeoutError, StreamTruncated
+from gateway.flow.stream import guessed
 
 # What proxies write into their logs for a client that went away; no client ever sees it.
 _CLIENT_LEFT = 499
+# Ends that a client can bring about (X-Request-Timeout) while a replica is at work.
+_LEFT = (OutcomeKind.CANCELLED, OutcomeKind.TIMEOUT)
 
 
 @dataclass(slots=True)
@@ -28,12 +31,16 @@ class Meter:
         """How it ended. Failed unless there is proof of something better."""
         kind, status, code = self._verdict()
         reply, last = self.reply, self.attempts[-1] if self.attempts else None
+        usage = reply.usage if reply else None
+        if usage is None and kind in _LEFT and any(one.result in _LEFT for one in self.attempts):
+            # The replica has read the prompt: whoever leaves early has not asked for nothing.
+            usage = guessed(self.call.body, 0)
         return Outcome(
             kind=kind,
             status=status,
             code=code,
             detail=self._detail(),
-            usage=reply.usage if reply else None,
+            usage=usage,
             replica=reply.replica if reply else last.replica if last else "",
             served_model=reply.served_model if reply else "",
             finish_reason=reply.finish_reason if reply else "",

@@ -9,12 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import orjson
-
 from gateway.domain.call import Usage
 from gateway.domain.errors import LLMError, LLMTimeoutError, StreamTruncated
 from gateway.domain.graft import Graft, Unjoinable
 from gateway.domain.ports import WireError
+from gateway.domain.request_texts import texts
 from gateway.domain.retry import Fault, fault_of
 from gateway.domain.sse import DONE, EventTooLarge, StreamWatch
 from gateway.flow.lease import LAST_SECONDS, Lease, Opened
@@ -176,9 +175,15 @@ def note_end(opened: Opened) -> None:
 
 
 def guessed(body: Mapping[str, Any], events: int) -> Usage:
-    """Tokens where nobody has counted: an event brings one, and four characters make one."""
-    asked = orjson.dumps(body.get("messages") or body.get("prompt") or "", default=str)
-    return Usage(prompt=len(asked) // 4, completion=max(0, events - 1), estimated=True)
+    """Tokens where nobody has counted: an event brings one, and four bytes of text make one, or a
+    number of a prompt in tokens. Images and sounds count for nothing."""
+    size = sum(len(text.value.encode(errors="replace")) for text in texts(body))
+    for name in ("prompt", "input"):
+        prompts = body.get(name)
+        for prompt in (prompts, *prompts) if isinstance(prompts, list) else ():
+            if isinstance(prompt, list):
+                size += 4 * sum(isinstance(token, int) for token in prompt)
+    return Usage(prompt=-(-size // 4), completion=max(0, events - 1), estimated=True)
 
 
 async def _drain(opened: Opened) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -120,6 +121,34 @@ def test_without_an_answer_the_last_replica_that_was_tried_is_named_and_nothing_
     outcome = ended(LLMError(), None, Attempt("r0", "timeout", 1.0), Attempt("r1", "garbage", 1.0))
     assert outcome.replica == "r1"
     assert (outcome.usage, outcome.first_token_seconds, outcome.served_model) == (None, None, "")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"messages": [{"role": "user", "content": "four" * 25}]},
+        {"prompt": ["four" * 20, "four" * 5]},
+        {"prompt": list(range(25))},
+        {"prompt": [list(range(20)), list(range(5))]},
+        {"input": "four" * 25},
+        {"messages": [{"role": "user", "content": [
+            {"type": "text", "text": "four" * 25},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 9999}},
+        ]}]},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(("error", "result"), [(LEFT, "cancelled"), (LLMTimeoutError(), "timeout")])
+def test_whoever_leaves_a_replica_at_work_has_used_the_prompt(
+    body: dict[str, object], error: BaseException, result: str
+) -> None:
+    call = replace(a_call(), body=body)
+    meter = Meter(call, FakeClock(3.0), [Attempt("r0", result, 1.0)], None, error)
+    assert meter.outcome().usage == Usage(25, estimated=True)
+
+
+def test_whoever_leaves_before_a_replica_heard_of_it_has_used_nothing() -> None:
+    assert ended(LEFT).usage is None
+    assert ended(LEFT, None, Attempt("r0", "connect_error", 1.0)).usage is None
 
 
 def test_a_call_that_reached_no_replica_names_none() -> None:
