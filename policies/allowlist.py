@@ -37,8 +37,8 @@ class Allowlist(Policy):
         allowed = self.settings
         if not _listed(call.model, allowed.models):
             raise _refusal("model_not_allowed", f"The model {call.model[:80]!r}", allowed.models)
-        if not _listed(call.route, allowed.routes):
-            raise _refusal("route_not_allowed", f"The route {call.route!r}", allowed.routes)
+        if not _listed(call.path, allowed.routes):
+            raise _refusal("route_not_allowed", f"The route {call.path!r}", allowed.routes)
         if allowed.parameters is None:
             return
         needed = {"model", "stream", "stream_options", *call.endpoint.required}

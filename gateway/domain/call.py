@@ -171,6 +171,11 @@ class Call:
     reply_headers: dict[str, str] = field(default_factory=dict, repr=False)
     holds: Holds = field(default_factory=Holds, repr=False)
 
+    @property
+    def path(self) -> str:
+        """What a client asked for; a shadow's `route` says that none did."""
+        return self.route.partition("#")[0] if self.shadow else self.route
+
     def note(self, kind: str, **facts: Any) -> None:
         """Write a decision into the call's record, where one is kept."""
         if self.record is not None:

@@ -114,7 +114,7 @@ class When:
         return (
             self.names(call.model)
             and covers(self.teams, call.caller.team)
-            and covers(self.paths, call.route)
+            and covers(self.paths, call.path)
         )
 
     def names(self, model: str) -> bool:

@@ -21,8 +21,10 @@ from gateway.domain.errors import InvalidRequest, LLMError
 from gateway.domain.limits import Priority
 from gateway.domain.ports import Answers, Prompts
 from gateway.domain.prompt import Wanted
+from gateway.domain.scope import covers
 from gateway.domain.syntax_errors import SyntaxErrors
 from gateway.flow.context import Context, ContextBuilder, Reserve, messages_of
+from gateway.flow.identify import Identify
 from gateway.flow.job import Job
 from gateway.flow.provenance import context_report, preview
 from gateway.flow.reading import Reading, growing_of
@@ -134,7 +136,8 @@ class Assist:
             job.action, job.task = await asyncio.to_thread(job.read)
             call.rehearsal = job.rehearsed = job.rehearsed or job.task.dry_run
             job.task = task = self._with_prompt(job, call)
-            call.model = model = self._model(task)
+            call.model = model = self._model(task, call.caller.models)
+            Identify.permit(call)  # before its replicas are asked how long texts are
             reserve = self._reserve(job.action.kind, task)
             team = call.caller.team
             job.context = context = await self._builder.build(task.question, model, reserve, team)
@@ -164,7 +167,8 @@ class Assist:
             )
         return replace(task, question=replace(question, prompt=prompt.ref.key))
 
-    def _model(self, task: Task) -> str:
+    def _model(self, task: Task, allowed: tuple[str, ...]) -> str:
+        """Where nobody names one, the first that the caller may ask for."""
         prompt = self._prompts.get(task.question.prompt)
         model = task.model or prompt.model or self._limits.model
         if model:
@@ -172,7 +176,7 @@ class Assist:
         models = self._models()
         if not models:
             raise LLMError(detail="no model is known yet: no replica has answered", retry_after=2.0)
-        return models[0]
+        return next((name for name in models if covers(allowed, name)), models[0])
 
     def _reserve(self, kind: Kind, task: Task) -> Reserve:
         ours = self._limits.explain_tokens if kind == "text" else self._limits.rewrite_tokens
@@ -212,7 +216,7 @@ class Assist:
         call = new_call()
         call.credential, call.tags = job.call.credential, job.call.tags
         call.route, call.priority = f"{job.call.route}#shadow", Priority.BATCH
-        call.shadow = True
+        call.shadow, call.address = True, job.call.address
 
         async def prepare(call: Call) -> None:
             call.model = model = job.call.model

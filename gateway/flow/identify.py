@@ -28,7 +28,7 @@ class Identify:
         """Who asks. Unauthorized when keys are needed and this is none that is good; NotPermitted
         when it is not good for this route."""
         caller = self.caller(call.credential)
-        self.admit(caller, call.route)
+        self.admit(caller, call.path)
         return caller
 
     def caller(self, credential: str | None) -> Caller:
@@ -72,7 +72,7 @@ class Identify:
         if call.caller.models and not call.shadow and not covers(call.caller.models, call.model):
             raise NotPermitted(
                 "This key is not good for that model; GET /v1/models lists those that it is for.",
-                detail=f"key {call.caller.key_id!r} is not good for model {call.model!r}",
+                detail=f"key {call.caller.key_id!r} is not good for model {call.model[:200]!r}",
                 param="model",
                 code="model_not_permitted",
             )

@@ -177,7 +177,7 @@ def note_end(opened: Opened) -> None:
 def guessed(body: Mapping[str, Any], events: int) -> Usage:
     """Tokens where nobody has counted: an event brings one, and four bytes of text make one, or a
     number of a prompt in tokens. Images and sounds count for nothing."""
-    size = sum(len(text.value.encode(errors="replace")) for text in texts(body))
+    size = sum(len(text.value.encode(errors="replace")) for text in texts(dict(body)))
     for name in ("prompt", "input"):
         prompts = body.get(name)
         for prompt in (prompts, *prompts) if isinstance(prompts, list) else ():

@@ -16,8 +16,12 @@ from gateway.adapters.prompt_preview import blocks, estimate, preview
 from gateway.adapters.prompt_render import Loaded, render
 from gateway.adapters.prompts import Family, PromptFiles
 from gateway.bootstrap import Gateway
+from gateway.domain.call import Caller
 from gateway.domain.errors import InvalidRequest
+from gateway.domain.keyring import NotPermitted
+from gateway.domain.ports import Counted
 from gateway.domain.prompt import Rendered, Wanted
+from gateway.domain.scope import covers
 from gateway.web.access import admit
 from gateway.web.door import json_of
 
@@ -49,6 +53,7 @@ class RenderRequest(BaseModel):
     model: str | None = Field(default=None, description="Whose tokens to count.")
 
 
+_OTHER_MODEL = "This key is not good for that model; GET /v1/models lists those that it is for."
 # No example: which inputs there are depends on the prompt.
 _BODY = {
     "requestBody": {
@@ -75,11 +80,11 @@ def routes(gateway: Gateway) -> APIRouter:
         openapi_extra=_BODY,
     )
     async def render_(request: Request, name: str) -> JSONResponse:
-        admit(gateway.house, request)
+        caller = admit(gateway.house, request)
         if name not in gateway.house.prompts.names():
             raise PromptNotFound(param="name")
         asked = _read(json_of(request, await request.body()))
-        return JSONResponse(await _shown(gateway, name, asked))
+        return JSONResponse(await _shown(gateway, name, asked, caller))
 
     return api
 
@@ -115,15 +120,23 @@ def _plain(spec: dict[str, Any]) -> dict[str, Any]:
     return {**spec, "fields": list(spec["fields"])}
 
 
-async def _shown(gateway: Gateway, name: str, asked: RenderRequest) -> dict[str, Any]:
+async def _shown(
+    gateway: Gateway, name: str, asked: RenderRequest, caller: Caller
+) -> dict[str, Any]:
     house = gateway.house
+    if asked.model is not None and not covers(caller.models, asked.model):
+        raise NotPermitted(_OTHER_MODEL, param="model", code="model_not_permitted")
     prompts = house.prompts
     loaded, bundle = _chosen(prompts, name, asked)
     rendered: Rendered = await asyncio.to_thread(render, loaded, asked.inputs, time.monotonic)
     found = blocks(loaded, rendered, asked.inputs)
-    models = gateway.router.models()
-    model = asked.model or loaded.prompt.model or (models[0] if models else "")
-    counted = await house.tokens.count_texts(model, list(found.values()))
+    models = (asked.model, loaded.prompt.model, *gateway.router.models())
+    model = next((one for one in models if one and covers(caller.models, one)), "")
+    texts = list(found.values())
+    if model:
+        counted = await house.tokens.count_texts(model, texts)
+    else:
+        counted = [Counted(estimate(text), False) for text in texts]
     tokens = {key: one.tokens for key, one in zip(found, counted, strict=True)}
     shown = await asyncio.to_thread(preview, loaded, rendered, asked.inputs, tokens)
     lint = await asyncio.to_thread(warnings, bundle, estimate)

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from gateway.domain.errors import (
     Unauthorized,
     UnknownPrompt,
 )
+from gateway.domain.keyring import NotPermitted
 from gateway.domain.material import NO_FILE, Material, Related
 from gateway.domain.policy import Link, When
 from gateway.domain.ports import WireError
@@ -243,6 +245,28 @@ async def test_the_model_is_the_requests_the_prompts_the_settings_or_the_first(
     result = await room.answer(a_job("explain", task(prompt="code/own", model=asked)))
     assert result["model"] == chosen
     assert house.wire.sent[0].body["model"] == f"served-{chosen}"
+
+
+@pytest.mark.parametrize("model", ["first", "nowhere", None])
+async def test_a_model_that_the_key_is_not_for_is_refused_before_its_replicas_count_tokens(
+    model: str | None,
+) -> None:
+    keys = {digest: replace(caller, models=("other",)) for digest, caller in KEYS.items()}
+    house, tokens = House(keys=keys, router=FakeRouter(a_replica("r0", "first"))), FakeTokens()
+    job = a_job(asked=task(model=model))
+    job.call.credential = KEY
+    with pytest.raises(NotPermitted):
+        await assist(house, tokens=tokens).answer(job)
+    assert tokens.texts == []
+
+
+async def test_where_nobody_names_a_model_it_is_one_that_the_key_is_for() -> None:
+    keys = {digest: replace(caller, models=("b*",)) for digest, caller in KEYS.items()}
+    router = FakeRouter(*(a_replica(f"r-{name}", name) for name in ("a", "b1", "b2")))
+    house = House([whole("fine")], keys=keys, router=router)
+    job = a_job("explain")
+    job.call.credential = KEY
+    assert (await assist(house).answer(job))["model"] == "b1"
 
 
 async def test_a_model_that_nobody_has_is_a_404() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.adapters.prompts import PromptFiles, load
@@ -11,10 +12,11 @@ from gateway.domain.call import OutcomeKind
 from gateway.domain.errors import GatewayError, LLMError
 from gateway.domain.limits import Priority
 from gateway.domain.metrics import Metric
+from gateway.domain.policy import Link, When
 from gateway.flow.assist import Assist, Extras
 from gateway.flow.shadow import Shadows
 from gateway.testing.fakes import FakeAnswer
-from tests.flow.house import House, forever, turns, until
+from tests.flow.house import House, Rule, forever, turns, until
 from tests.flow.test_assist import KEY, KEYS, a_job, assist, events, in_pieces, names, task, whole
 
 SHIPPED = Path(__file__).parents[2] / "prompts" / "code" / "explain.prompt.j2"
@@ -103,6 +105,25 @@ async def test_a_shadow_answers_after_the_client_s_answer_and_is_metered_apart(
     assert (second.caller.team, second.prompt and second.prompt.variant) == ("ide", "cold")
     assert first.id != second.id
     assert house.idle()
+
+
+async def test_a_shadow_is_for_the_policies_and_the_keys_of_the_route_that_was_asked(
+    tmp_path: Path,
+) -> None:
+    counted, rule = Counted(), Rule()
+    route = "/api/ai/explain"
+    chain = [Link(rule, "rule", When(paths=(route,)))]
+    keys = {digest: replace(caller, routes=(route,)) for digest, caller in KEYS.items()}
+    house = House([whole("seen"), whole("unseen")], keys=keys, chain=chain)
+    job = a_job("explain")
+    job.call.credential, job.call.route, job.call.address = KEY, route, "192.0.2.1"
+
+    await room(house, varied(tmp_path), Shadows(lambda: 0.0, counted)).answer(job)
+    await until(lambda: counted.results)
+
+    assert counted.results == ["ok"]
+    assert [call.shadow for call in rule.entered] == [False, True]
+    assert {call.address for call in rule.entered} == {"192.0.2.1"}
 
 
 async def test_a_stream_shows_nothing_of_its_shadow(tmp_path: Path) -> None:

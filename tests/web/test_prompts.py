@@ -113,6 +113,23 @@ def test_with_keys_anybody_known_may_list_and_only_operators_render(mock: MockVL
         assert render(gateway, "code/nothing", key=KEYS["ide"]).status_code == 403
 
 
+def test_an_author_has_no_tokens_counted_by_a_model_that_the_key_is_not_for(
+    mock: MockVLLM,
+) -> None:
+    key = KeyHash(id="ide-1", sha256=hash_key("sk-gw-ide"), roles=("author",), models=("other",))
+    settings = Settings(teams=(Team(name="ide", keys=(key,)),))
+    with ServedGateway(fleet_on([mock.base_url]), settings) as gateway:
+        asked = len(mock.requests("/tokenize"))
+        for model in ("m", "nowhere"):
+            answer = render(
+                gateway, "code/explain", inputs={"file": FILE}, model=model, key="sk-gw-ide"
+            )
+            assert answer.json()["error"]["code"] == "model_not_permitted"
+        shown = render(gateway, "code/explain", inputs={"file": FILE}, key="sk-gw-ide").json()
+        assert (shown["model"], shown["exact"]) == ("", False)
+        assert len(mock.requests("/tokenize")) == asked
+
+
 def eventually(gateway: ServedGateway, sha: str, ok: bool) -> dict[str, Any]:
     """The prompts' part of /readyz once it is another set, or broken."""
     for _ in range(1000):
