@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -41,9 +44,48 @@ class NothingKept(GatewayError):
     default_public = "This gateway keeps no usage ledger: its state.folder is not set."
 
 
+class TooManyReports(GatewayError):
+    """So many are being asked for that this one would wait too long."""
+
+    status = 429
+    code = "too_many_reports"
+    type = "requests"
+    default_public = "Too many reports are being made; try again soon."
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=2.0)
+
+
+class Turns:
+    """One report after the other: a few at once would take all connections to the database, which
+    keys and the ledger need too. TooManyReports where `most` wait already."""
+
+    def __init__(self, most: int = 8) -> None:
+        self._most = most
+        self._waiting = 0
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Inside it nobody else has one."""
+        if self._waiting >= self._most:
+            raise TooManyReports
+        self._waiting += 1
+        try:
+            await self._lock.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
 def routes(gateway: Gateway) -> APIRouter:
     """Both routes. Query: by, since, until, format, and filters."""
     api = APIRouter()
+    # Apart, so that no team keeps the operators waiting.
+    of_operators, of_teams = Turns(), Turns()
 
     @api.get(
         "/admin/usage",
@@ -53,7 +95,7 @@ def routes(gateway: Gateway) -> APIRouter:
     )
     async def every(request: Request) -> Response:
         admit(gateway.house, request)
-        return await _answer(gateway, request, {})
+        return await _answer(gateway, request, {}, of_operators)
 
     @api.get(
         "/usage",
@@ -63,16 +105,19 @@ def routes(gateway: Gateway) -> APIRouter:
     )
     async def own(request: Request) -> Response:
         team = admit(gateway.house, request).team
-        return await _answer(gateway, request, {"team": team})
+        return await _answer(gateway, request, {"team": team}, of_teams)
 
     return api
 
 
-async def _answer(gateway: Gateway, request: Request, fixed: dict[str, str]) -> Response:
+async def _answer(
+    gateway: Gateway, request: Request, fixed: dict[str, str], turns: Turns
+) -> Response:
     question, shape = _question(request, fixed)
     if gateway.database is None:
         raise NothingKept
-    rows = await usage_report.report(gateway.database, question)
+    async with turns.turn():
+        rows = await usage_report.report(gateway.database, question)
     cut = len(rows) > usage_report.MOST_ROWS
     rows = rows[: usage_report.MOST_ROWS]
     if shape == "csv":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import time
@@ -15,6 +16,7 @@ import pytest
 from gateway.settings import Settings
 from gateway.testing.plugin import MockFleet
 from gateway.testing.served import ServedGateway, fleet_on
+from gateway.web.admin_usage import TooManyReports, Turns
 from tests.web.test_requests import team
 
 
@@ -139,3 +141,34 @@ def test_a_gateway_that_keeps_nothing_says_so(mock_vllm_factory: MockFleet) -> N
         answer = httpx.get(f"{served.url}/admin/usage")
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "no_ledger")
         assert httpx.get(f"{served.url}/readyz").json()["state"]["database"] == "none"
+
+
+async def test_reports_are_made_one_after_the_other_and_few_may_wait() -> None:
+    turns, made = Turns(most=2), list[str]()
+    first_may_end = asyncio.Event()
+
+    async def report(name: str, end: asyncio.Event | None = None) -> None:
+        async with turns.turn():
+            made.append(name)
+            if end is not None:
+                await end.wait()
+
+    async def settle() -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    first = asyncio.create_task(report("first", first_may_end))
+    await settle()
+    second, left = (asyncio.create_task(report(name)) for name in ("second", "left"))
+    await settle()
+    assert made == ["first"]
+    with pytest.raises(TooManyReports) as refused:
+        await report("too many")
+    assert (refused.value.status, refused.value.retry_after) == (429, 2.0)
+    left.cancel()
+    await settle()
+    third = asyncio.create_task(report("third"))
+    await settle()
+    first_may_end.set()
+    await asyncio.gather(first, second, third)
+    assert made == ["first", "second", "third"]
