@@ -10,14 +10,18 @@ from gateway.domain.counters import Balance, Claim, Window
 Word = str | int
 
 _LEAST_IDLE_MS = 60_000
+# What Lua counts exactly. A number that Redis cannot add would end a script in its middle: what it
+# held would never come back, and Redis would count as gone.
+_MOST = (1 << 53) - 1
 
 
 def claim_words(claims: Sequence[Claim], used: Mapping[str, int]) -> list[Word]:
     """What CLAIM takes of each; `used` is what seeds have told."""
     words: list[Word] = []
     for claim in claims:
-        seed: Word = used.get(claim.account, "?" if claim.seed else "")
-        words += [_name(claim.account), claim.amount, _limit(claim.limit)]
+        known = claim.account in used
+        seed: Word = min(used[claim.account], _MOST) if known else "?" if claim.seed else ""
+        words += [_name(claim.account), min(claim.amount, _MOST), _limit(claim.limit)]
         words += [claim.window.bucket, claim.window.span, _idle(claim.window), seed]
     return words
 
@@ -27,6 +31,7 @@ def settle_words(claims: Sequence[Claim], amounts: Mapping[str, int]) -> list[Wo
     words: list[Word] = []
     for claim in claims:
         window, amount = claim.window, max(0, amounts.get(claim.account, 0))
+        amount = min(amount, _MOST)
         words += [_name(claim.account), amount, _limit(claim.limit), window.bucket]
         words += [window.span, _idle(window), "1" if claim.seed else ""]
     return words

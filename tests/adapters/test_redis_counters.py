@@ -54,6 +54,18 @@ def shared() -> Iterator[RedisServer]:
         yield running
 
 
+async def test_a_replica_that_tells_impossible_numbers_does_not_make_redis_look_gone(
+    shared: RedisServer,
+) -> None:
+    told: list[bool] = []
+    counters = RedisCounters(shared.url, told=told.append)
+    async with counters.running():
+        held = await counters.claim([claim("impossible", 10, None)])
+        settled = await held.settle({"impossible": 10**30})
+        assert (settled["impossible"].held, counters.kept, told) == (0, 0, [True])
+        assert settled["impossible"].used == 2**53 - 1
+
+
 @pytest.fixture
 def server() -> Iterator[RedisServer]:
     """One that a test may kill or freeze."""

@@ -32,6 +32,13 @@ def test_a_settlement_says_what_was_used_and_never_less_than_nothing() -> None:
     assert settle_words(claims[1:], {"a": -4}) == [NAME, 0, 9, 100, 6, 130_000, "1"]
 
 
+def test_no_number_is_more_than_redis_can_count() -> None:
+    huge = Claim("a", 1 << 70, None, WINDOW, seed)
+    most = (1 << 53) - 1
+    assert claim_words([huge], {"a": 1 << 64}) == [NAME, most, "", 100, 6, 130_000, most]
+    assert settle_words([huge], {"a": 1 << 64})[1] == most
+
+
 def test_a_name_is_of_one_length_and_holds_nothing_of_its_own() -> None:
     names = [balance_words(name, 1, WINDOW)[0] for name in ("", "a b;c", "\ud800", "x" * 9999)]
     assert all(isinstance(name, str) and len(name) == 32 and name.isalnum() for name in names)
