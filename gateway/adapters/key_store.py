@@ -23,11 +23,16 @@ from gateway.adapters.stored_keys import (
 )
 from gateway.domain.errors import InvalidRequest
 from gateway.domain.scope import NOTHING, narrowed
+from gateway.domain.secret_scan import clean
 from gateway.settings.teams import KeyHash, Lifetime, Scope, Team, hash_key
 
 PREFIX = "sk-gw-"
 _SHOWN = len(PREFIX) + 6
 _MOST_NOTE = 500
+_SHOWN_TO_MANY = (
+    "Names of teams and keys, and notes, are shown to others, and this one looks like a key "
+    "itself; take another. The gateway makes the key."
+)
 
 # Actor, action, target, facts: domain.audit's AuditLog.put.
 Audit = Callable[[str, str, str, Mapping[str, Any]], None]
@@ -166,6 +171,8 @@ class KeyStore:
                 "Names of teams and keys are letters, digits, '.', '_' and '-', at most 63, "
                 "a letter or digit first."
             ) from None
+        if clean(f"{team} {name} {note}").count:
+            raise InvalidKey(_SHOWN_TO_MANY)
         if name in self._ids:
             raise KeyConflict(f"A key of teams.yaml is called {name}; choose another id.")
         if len(note) > _MOST_NOTE or not note.isprintable():
@@ -182,6 +189,8 @@ class KeyStore:
             raise InvalidKey(
                 "A team's name is letters, digits, '.', '_' and '-', at most 63."
             ) from None
+        if clean(name).count:
+            raise InvalidKey(_SHOWN_TO_MANY)
 
     async def _team(self, connection: AsyncConnection, name: str) -> Scope | None:
         if name in self._fixed:

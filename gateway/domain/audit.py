@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gateway.domain import secret_scan
 from gateway.domain.redaction import redact
 
 # The `prev` of the first row of all.
@@ -89,7 +90,13 @@ def event_of(uid: str, at: float, who: tuple[str, str, str], facts: Mapping[str,
 
 
 def _word(text: str) -> str:
-    cut = text[:_MOST_CHARS].encode(errors="replace").decode()
+    # Names of keys and models may look like one a little; only what surely is one goes.
+    cut = (
+        secret_scan.clean(text[: 2 * _MOST_CHARS])
+        .text[:_MOST_CHARS]
+        .encode(errors="replace")
+        .decode()
+    )
     return "".join(char if char.isprintable() else " " for char in cut)
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from gateway.domain.call import Call, Outcome, Usage
 from gateway.domain.prices import Prices
+from gateway.domain.redaction import redact_text
 
 # Clients choose some of the words; none of them may fill the database.
 MOST_CHARS = 200
@@ -130,7 +131,7 @@ def entry_of(
         caller.team,
         caller.key_id,
         str(getattr(caller, "user", ""))[:MOST_CHARS],
-        call.model[:MOST_CHARS],
+        _model(call, attempts),
         outcome.served_model[:MOST_CHARS],
         outcome.replica[:MOST_CHARS],
         call.route,
@@ -147,6 +148,12 @@ def entry_of(
         call.stream,
         attempts,
     )
+
+
+def _model(call: Call, attempts: int) -> str:
+    """A name that no replica was asked by may be anything: a key in the wrong field, say."""
+    name = call.model[:MOST_CHARS]
+    return name if attempts else redact_text(name)
 
 
 def _bounded(number: int) -> int:

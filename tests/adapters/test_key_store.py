@@ -16,6 +16,7 @@ from gateway.adapters.key_store import (
     KeyNotFound,
     KeyStore,
     TeamNotFound,
+    new_key,
 )
 from gateway.adapters.stored_keys import StoredKeys
 from gateway.settings import KeyHash, Team, hash_key
@@ -137,6 +138,18 @@ async def test_what_makes_no_sense_is_refused(
     with pytest.raises(error):
         await store.create("me", team, scope, key_id=key_id)
     assert len((await store.every()).keys) == 1
+
+
+@pytest.mark.parametrize("field", ["team", "key_id", "note"])
+async def test_a_key_in_the_place_of_a_name_is_refused(store: KeyStore, field: str) -> None:
+    words = {"team": "ide", "key_id": "k", "note": "", field: new_key()}
+    with pytest.raises(InvalidKey) as refused:
+        await store.create(
+            "me", words["team"], Lifetime(), key_id=words["key_id"], note=words["note"]
+        )
+    assert words[field] not in refused.value.public
+    with pytest.raises(InvalidKey):
+        await store.put_team("me", new_key(), Scope())
 
 
 async def test_what_is_in_the_configuration_is_changed_there(store: KeyStore) -> None:

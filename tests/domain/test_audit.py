@@ -94,6 +94,9 @@ def test_secrets_line_breaks_and_long_words_do_not_get_into_an_event() -> None:
     )
     assert (long.actor, len(long.target)) == ("root fake", 200)
     assert json.loads(long.facts) == {"authorization": "[redacted]", "note": "x"}
+    key = "sk-gw-" + "a1" * 20
+    told = event_of("u", 1.0, (f"cli:{key}", "a", f"{'t' * 180} {key}"), {})
+    assert "a1a1" not in f"{told.actor}{told.target}"
     huge = event_of("u", 1.0, ("a", "b", "c"), {"text": "y" * 100_000})
     assert len(huge.facts) < 10_000
     assert "cut" in json.loads(huge.facts)

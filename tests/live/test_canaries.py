@@ -1,13 +1,18 @@
 """Words that nobody may read again, planted wherever a secret may stand, are nowhere where
-something is written down: logs, spans, metrics, records, error answers, `gateway check`."""
+something is written down: logs, spans, metrics, records, error answers, `gateway check`, the usage
+ledger, the audit log, the database of keys, the journal on disk, and what commands print of it."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,8 +26,11 @@ from gateway.domain.endpoints import CHAT
 from gateway.settings import Settings
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
 from gateway.testing.otlp_sink import OtlpSink
+from tests.adapters.identity_provider import AUDIENCE, ISSUER, Provider
+from tests.postgres_server import PASSWORD as POSTGRES_PASSWORD
+from tests.postgres_server import PostgresServer, postgres_server
 from tests.redis_server import PASSWORD, RedisServer, redis_server
-from tests.served_command import ServedCommand, served_command, until
+from tests.served_command import OURS, ServedCommand, served_command, until
 
 pytestmark = pytest.mark.live
 
@@ -35,6 +43,7 @@ ownkey query toolname refused
 PLANTED = {name: f"kanarienvogel{number:02}{name}" for number, name in enumerate(_PLACES.split())}
 # The client chose these itself, to be found by them again; only what looks like a key is kept out.
 NAMED = {"id": "sk-kanarienvogelid00000000000000", "model": "sk-kanarienvogelmodel0000000000"}
+POLICIES = Path(__file__).parents[2] / "policies"
 POLICY = """
 from gateway import Call, Policy, Refusal
 
@@ -88,9 +97,12 @@ class RawSink(OtlpSink):
         super().take(path, body)
 
 
-def write_files(folder: Path, mock: MockVLLM, redis: RedisServer, log_format: str) -> None:
+def write_files(
+    folder: Path, mock: MockVLLM, redis: RedisServer, login: Provider, log_format: str
+) -> None:
     (folder / "config").mkdir(parents=True)
-    (folder / "policies").mkdir()
+    (folder / "jwks.json").write_text(json.dumps(login.jwks))
+    shutil.copytree(POLICIES, folder / "policies")
     (folder / "policies" / "raising.py").write_text(POLICY.replace("{raised}", PLANTED["raised"]))
     params = {
         "model": "hosted_vllm/m",
@@ -113,10 +125,27 @@ def write_files(folder: Path, mock: MockVLLM, redis: RedisServer, log_format: st
         },
         "config/gateway.yaml": {
             "records": {"redis_url": redis.url},
+            "state": {"redis_url": redis.url, "flush_s": 0.05},
+            "identity": {
+                "failures": 0,
+                "jwt": {
+                    "issuer": ISSUER,
+                    "audience": AUDIENCE,
+                    "jwks": "jwks.json",
+                    "teams": {"dev": "operators"},
+                },
+            },
             "telemetry": {"log_level": "debug", "log_format": log_format, "console": True},
             "retries": {"backoff_s": [0.01]},
         },
-        "config/policies.yaml": {"policies": [{"use": "raising"}]},
+        "config/policies.yaml": {
+            "policies": [
+                {"use": "audit", "with": {"fields": ["max_tokens", "metadata", "user"]}},
+                {"use": "ratelimit", "with": {"rules": [{"requests": 10_000}]}},
+                {"use": "budget", "with": {"rules": [{"per": "key", "tokens": 10, "hard": False}]}},
+                {"use": "raising"},
+            ]
+        },
         "config/teams.yaml": {
             "teams": {
                 "operators": {
@@ -134,13 +163,63 @@ def write_files(folder: Path, mock: MockVLLM, redis: RedisServer, log_format: st
         (folder / name).write_text(yaml.safe_dump(content))
 
 
+@dataclass
+class Stage:
+    """A gateway with a Redis and a PostgreSQL that have passwords, a replica that wants a key, an
+    identity provider and a collector. `secrets` are made while it runs, by the place they are for.
+    """
+
+    folder: Path
+    served: ServedCommand
+    mock: MockVLLM
+    sink: RawSink
+    redis: RedisServer
+    login: Provider
+    postgres: PostgresServer | None
+    environ: dict[str, str]
+    secrets: dict[str, str] = field(default_factory=dict)
+
+    def command(self, *words: str) -> str:
+        """What `gateway …` prints, where the server runs."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway", *words],
+            cwd=self.folder,
+            env=clean | self.environ,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout + done.stderr
+
+    def tables(self) -> str:
+        """All that the database has, as text."""
+        if self.postgres is None:
+            files = sorted(self.folder.glob("state/gateway.db*"))
+            return "".join(file.read_bytes().decode("latin-1") for file in files)
+        asked = (f"SELECT t::text FROM {name} t" for name in ("usage", "audit", "keys", "teams"))
+        found = [self.postgres.execute(one, database="canaries") for one in asked]
+        assert all(found[:3])
+        return repr(found)
+
+    def journals(self) -> str:
+        """What waits on disk for the database."""
+        files = sorted(self.folder.glob("state/journal/*"))
+        return "".join(file.read_bytes().decode("latin-1") for file in files)
+
+
 @contextmanager
-def stage(folder: Path, log_format: str) -> Iterator[tuple[ServedCommand, MockVLLM, RawSink, Any]]:
-    """A gateway with a Redis that has a password, a replica that wants a key, and a collector."""
-    with redis_server() as redis, MockVLLM.start(model="m") as mock, RawSink() as sink:
-        write_files(folder, mock, redis, log_format)
-        with served_command(folder, OTEL_EXPORTER_OTLP_ENDPOINT=sink.endpoint) as served:
-            yield served, mock, sink, redis
+def stage(folder: Path, log_format: str, *, postgres: bool) -> Iterator[Stage]:
+    with ExitStack() as stack:
+        redis, login = stack.enter_context(redis_server()), Provider()
+        server = stack.enter_context(postgres_server()) if postgres else None
+        mock = stack.enter_context(MockVLLM.start(model="m"))
+        sink = stack.enter_context(RawSink())
+        write_files(folder, mock, redis, login, log_format)
+        environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint}
+        if server is not None:
+            environ["GATEWAY_STATE__DATABASE_URL"] = server.fresh("canaries")
+        served = stack.enter_context(served_command(folder, **environ))
+        yield Stage(folder, served, mock, sink, redis, login, server, environ)
 
 
 SCRIPTS = (
@@ -208,46 +287,131 @@ def ask_well(http: httpx.Client, mock: MockVLLM) -> None:
     assert answered.count(200) >= 5, answered
 
 
-def leaks(text: str, *, but: frozenset[str] = frozenset()) -> list[str]:
+def ask_with_other_keys(stage: Stage, http: httpx.Client) -> list[httpx.Response]:
+    """Keys that the gateway makes and tokens of the provider, good ones and others."""
+    made = json.loads(stage.command("keys", "create", "--team", "ide", "--id", "made", "--json"))
+    stage.secrets["made"] = made["key"]
+    asked = {"authorization": f"Bearer {made['key']}"}
+    until(lambda: http.get("/v1/models", headers=asked).status_code == 200, 10, "known")
+    answers = [http.post(CHAT.path, headers=headers(**asked), json=chat())]
+    turned = json.loads(stage.command("keys", "rotate", "made", "--overlap", "0s", "--json"))
+    stage.secrets["turned"] = turned["key"]
+    posted = http.post("/admin/keys", headers=headers(), json={"team": "ide", "id": "posted"})
+    stage.secrets["posted"] = posted.json()["key"]
+    http.post("/admin/keys", headers=headers(), json={"team": "ide", "id": stage.secrets["posted"]})
+    http.delete(f"/admin/keys/{stage.secrets['posted']}", headers=headers())
+    until(lambda: http.get("/v1/models", headers=asked).status_code == 401, 10, "over")
+    tokens = {
+        "good": stage.login.sign("RS256"),
+        "late": stage.login.sign("ES256", exp=1),
+        "strange": stage.login.sign("RS256", kid="nobody"),
+        "lost": stage.login.sign("EdDSA", groups=["nowhere"]),
+    }
+    tokens["forged"] = tokens["good"][:-20] + "A" * 20
+    for name, token in tokens.items():
+        # Its head is that of every token of the key; the other two parts are its own.
+        for number, part in enumerate(token.split(".")):
+            stage.secrets[f"{name} token, part {number}"] = part
+    ours = [stage.secrets[name] for name in ("made", "turned", "posted")]
+    for secret in (*ours, *tokens.values()):
+        for way in ({"authorization": f"Bearer {secret}"}, {"x-api-key": secret}):
+            one = {**headers(), **way}
+            if "x-api-key" in way:
+                one.pop("authorization")
+            answers.append(http.post(CHAT.path, headers=one, json=chat()))
+            answers.append(http.get("/admin/keys", headers=one))
+    statuses = {answer.status_code for answer in answers}
+    assert {200, 401, 403} <= statuses, statuses
+    return [answer for answer in answers if answer.status_code >= 400]
+
+
+def without_its_database(stage: Stage, http: httpx.Client) -> None:
+    """PostgreSQL is killed: what waits for it, and what is said of it."""
+    if stage.postgres is None:
+        return
+    stage.postgres.kill()
+    asked = partial(httpx.get, f"{stage.served.url}/readyz")
+    http.post(CHAT.path, headers=headers(), json=chat())
+    until(lambda: asked().json()["state"]["database"] != "ok", 20, "noticed")
+    http.post("/admin/keys", headers=headers(), json={"team": "ide"})
+    http.get("/admin/usage", headers=headers())
+
+
+def leaks(
+    text: str, *, but: frozenset[str] = frozenset(), made: dict[str, str] | None = None
+) -> list[str]:
     """The places of the canaries that are in `text`."""
-    every = {**PLANTED, **NAMED, "redis": PASSWORD}
+    every = {**PLANTED, **NAMED, "redis": PASSWORD, "postgres": POSTGRES_PASSWORD}
+    # Of a key its first 12 characters may be shown.
+    every |= {name: word[12:] for name, word in (made or {}).items()}
     return [name for name, word in every.items() if word in text and name not in but]
 
 
-@pytest.mark.parametrize("log_format", ["json", "pretty"])
-def test_no_canary_is_written_down_anywhere(tmp_path: Path, log_format: str) -> None:
-    folder = tmp_path / "gateway"
-    with stage(folder, log_format) as (served, mock, sink, redis):
+def written(stage: Stage) -> dict[str, str]:
+    """What is kept of the calls and the keys, where it is kept and as commands print it."""
+    return {
+        "tables": stage.tables(),
+        "keys list": stage.command("keys", "list", "--json"),
+        "audit": stage.command("audit", "export"),
+        "usage": stage.command("usage", "--by", "team,key,user,model,prompt", "--format", "json"),
+        "data": stage.command("data", "export"),
+        "explain": stage.command("policies", "explain", "op-1", "m"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("log_format", "postgres"), [("json", True), ("pretty", False)], ids=["json", "pretty"]
+)
+def test_no_canary_is_written_down_anywhere(
+    tmp_path: Path, log_format: str, postgres: bool
+) -> None:
+    with stage(tmp_path / "gateway", log_format, postgres=postgres) as on:
+        served, told = on.served, {}
         with httpx.Client(base_url=served.url, timeout=30) as http:
-            ask_well(http, mock)
-            wrong = [*ask_wrongly(http), *ask_the_replica(http, mock)]
-        told = {"/metrics": httpx.get(f"{served.url}/metrics").text}
-        told["/readyz"] = httpx.get(f"{served.url}/readyz").text
-        for number in range(len(SCRIPTS)):
-            for stream in (False, True):
-                place = f"/requests/call-{number}-{stream}"
-                until(partial(recorded, served, place), 10, "recorded")
-                told[place] = httpx.get(served.url + place, headers=headers()).text
-        told["admin"] = httpx.get(f"{served.url}/admin/replicas", headers=headers()).text
-        sink.wait(2 * len(SCRIPTS))
-        kept = redis.client()
-        keys = [bytes(key) for key in kept.scan_iter("*")]
-        assert keys
-        told["redis"] = repr(
-            [(key, kept.dump(key)) for key in keys if NAMED["id"].encode() not in key]
-        )
-    told["log"] = served.printed
-    told["spans"] = sink.raw.decode("latin-1")
-    checked = subprocess.run(
-        [sys.executable, "-m", "gateway", "check"], cwd=folder, capture_output=True, text=True
-    )
-    told["gateway check"] = checked.stdout + checked.stderr
-    assert {place: names for place, text in told.items() if (names := leaks(text))} == {}
+            ask_well(http, on.mock)
+            wrong = [*ask_wrongly(http), *ask_the_replica(http, on.mock)]
+            wrong += ask_with_other_keys(on, http)
+            told["metrics"] = httpx.get(f"{served.url}/metrics").text
+            for number in range(len(SCRIPTS)):
+                for stream in (False, True):
+                    place = f"/requests/call-{number}-{stream}"
+                    until(partial(recorded, served, place), 10, "recorded")
+                    told[place] = httpx.get(served.url + place, headers=headers()).text
+            for path in SHOWN:
+                told[path] = http.get(path, headers=headers()).text
+            on.sink.wait(2 * len(SCRIPTS))
+            kept = on.redis.client()
+            keys = [bytes(key) for key in kept.scan_iter("*")]
+            assert keys
+            told["redis"] = repr(
+                [(key, kept.dump(key)) for key in keys if NAMED["id"].encode() not in key]
+            )
+            until(lambda: settled(served), 20, "in the database")
+            told |= written(on)
+            assert "key.rotate" in told["audit"]
+            assert "call.completed" in told["audit"]
+            assert '"made"' in told["data"]
+            without_its_database(on, http)
+            told["readyz without"] = httpx.get(f"{served.url}/readyz").text
+            told["journals"] = on.journals()
+            assert postgres == ('"uid"' in told["journals"])
+        told["check"] = on.command("check")
+        told["spans"] = on.sink.raw.decode("latin-1")
+    told["log"], made = served.printed, on.secrets
+    assert {place: names for place, text in told.items() if (names := leaks(text, made=made))} == {}
     # A client reads what it sent, what a model said before it broke off, and why a replica refused
     # the request; no more.
     own = frozenset({"content", "answer", "query", "toolname", "rejected"})
-    assert [each.text for each in wrong if leaks(each.text, but=own)] == []
+    assert [each.text for each in wrong if leaks(each.text, but=own, made=made)] == []
     assert "request.end" in told["log"]
+
+
+SHOWN = ("/admin/replicas", "/admin/keys", "/admin/teams", "/admin/usage", "/usage", "/readyz")
+
+
+def settled(served: ServedCommand) -> bool:
+    """Whether all that was put into the ledger is in the database."""
+    return httpx.get(f"{served.url}/readyz").json()["state"]["ledger"]["waiting"] == 0
 
 
 def recorded(served: ServedCommand, place: str) -> bool:
