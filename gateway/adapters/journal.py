@@ -138,6 +138,8 @@ class Journal:
         if not segment.left:
             return None
         found = os.pread(segment.descriptor, min(segment.left, _READ), segment.read)
+        if b"\n" not in found:  # a very long line, or a spoilt one, before others that are whole
+            found = os.pread(segment.descriptor, segment.left, segment.read)
         lines = found.splitlines(keepends=True)
         if lines and not lines[-1].endswith(b"\n"):
             lines.pop()

@@ -120,6 +120,14 @@ def test_a_line_that_was_cut_by_a_death_is_left_out_and_the_rest_is_not(
     assert files(tmp_path) == []
 
 
+def test_a_line_that_is_longer_than_what_is_read_at_once_takes_none_with_it(tmp_path: Path) -> None:
+    one, long = Journal(tmp_path), b"x" * 300_000 + b"\n"
+    for line in (b"first\n", long, b"last\n"):
+        one.put(line)
+    assert drained(one) == [b"first\n", long, b"last\n"]
+    one.close()
+
+
 def test_what_is_left_at_the_end_stays_for_the_next_process(tmp_path: Path) -> None:
     one = Journal(tmp_path)
     one.put(b"left\n")
