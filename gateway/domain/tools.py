@@ -92,9 +92,10 @@ class Tools:
         when_unavailable: WhenUnavailable = "refuse",
     ) -> Held | None:
         """Claims all or nothing: Full, where one does not fit. When the call is over, however it
-        ended, each account settles on what `used(outcome)` says, 0 where it says nothing; `told`
-        then hears how they stand. A rehearsal takes nothing and is only looked at. While nobody can
-        tell, CountersUnavailable, or None where that allows the call."""
+        ended, each account settles on what `used(outcome)` says, 0 where it says nothing, and on
+        what was claimed where that raises or is rubbish; `told` then hears how they stand. A
+        rehearsal takes nothing and is only looked at. While nobody can tell, CountersUnavailable,
+        or None where that allows the call."""
         try:
             if call.rehearsal:
                 return await looked_at(self.counters, claims)
@@ -106,7 +107,13 @@ class Tools:
             return None
 
         async def settle(outcome: Outcome) -> None:
-            balances = await held.settle(used(outcome))
+            try:
+                amounts = {name: int(amount) for name, amount in used(outcome).items()}
+            except Exception:
+                # A marked edge: a policy's own code. What is held must not stay so for good.
+                await held.settle({claim.account: claim.amount for claim in claims})
+                raise
+            balances = await held.settle(amounts)
             if told is not None and balances:
                 await told(balances)
 

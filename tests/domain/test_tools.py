@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,17 @@ async def test_what_is_held_settles_when_the_call_ends(kind: OutcomeKind, left: 
     await call.holds.release(Outcome(kind))
     assert counters(tools).held["a"] == 0
     assert [one["a"].used for one in heard] == [left]
+
+
+@pytest.mark.parametrize("rubbish", [None, {"a": "many"}, {"a": None}, {"a": float("nan")}])
+async def test_what_a_policy_cannot_tell_settles_on_what_it_claimed(rubbish: Any) -> None:
+    tools, call = Tools.fixed(), a_call()
+    await tools.reserve(
+        call, [Claim("a", 2, 5, WINDOW), Claim("b", 1, 5, WINDOW)], lambda _: rubbish
+    )
+    await call.holds.release(Outcome(OutcomeKind.COMPLETED))
+    assert (counters(tools).held["a"], counters(tools).held["b"]) == (0, 0)
+    assert (counters(tools).used("a"), counters(tools).used("b")) == (2, 1)
 
 
 async def test_a_rehearsal_sees_the_same_and_takes_nothing() -> None:
