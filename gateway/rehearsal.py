@@ -10,6 +10,7 @@ from typing import Any
 from gateway.adapters.counting import Counting
 from gateway.adapters.database import Database
 from gateway.adapters.keyring import MergedKeys
+from gateway.adapters.model_prices import aliases_of
 from gateway.adapters.stored_keys import StoredKeys
 from gateway.chain import own_tools
 from gateway.domain.call import Call, Caller
@@ -108,6 +109,8 @@ async def rehearse(settings: Settings, question: Question) -> Explained:
         tools = replace(own_tools(), counters=counting.counters, audit=_Deaf())
         plan = plan_of(settings, fleet, tools)
         call = _call(question, key.caller)
+        aliases = aliases_of(fleet.config) if fleet.config is not None else {}
+        call.alias = call.model, aliases.get(call.model, call.model)
         found = await _walk(plan.chain, call, _door(key, call))
         return replace(found, remarks=(*remarks, *_remarks(plan.chain, counting.place)))
 
@@ -209,7 +212,7 @@ def _check_model(fleet: Fleet, model: str) -> None:
     if fleet.config is None:
         return  # nobody can tell without asking a replica
     names = {one.model_name for one in fleet.config.model_list}
-    names |= set(fleet.config.as_router_kwargs().get("model_group_alias") or ())
+    names |= aliases_of(fleet.config).keys()
     if model not in names:
         raise ConfigError([Problem("MODEL", 0, f"no model {model!r}", did_you_mean(model, names))])
 

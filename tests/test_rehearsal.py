@@ -67,6 +67,16 @@ async def test_each_policy_says_what_it_would(settings: Settings, key: str) -> N
     assert "sk-secret" not in "\n".join(found.lines())
 
 
+async def test_a_policy_for_a_model_is_met_by_its_alias_too(settings: Settings) -> None:
+    settings.paths.litellm_config.write_text(
+        f"{MODELS}router_settings: {{model_group_alias: {{fast: m}}}}\n"
+    )
+    own = PolicyEntry(use="allowlist", settings={"models": []}, when=When(models=("m",)))
+    chained = settings.model_copy(update={"policies": (own,)})
+    for model in ("m", "fast"):
+        assert (await rehearse(chained, Question("ide-1", model))).refused == 403
+
+
 async def test_a_refusal_says_so_and_who_was_not_reached(settings: Settings) -> None:
     found = await rehearse(settings, Question("ide-1", "m", team="ops"))
     assert (found.refused, found.shown()["team"]) == (403, "ops")

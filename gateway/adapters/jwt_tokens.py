@@ -57,7 +57,7 @@ class JwtTokens:
             return None
         if len(credential) > _MOST_CHARS:
             raise Unauthorized(_BAD, detail="a token that is too long")
-        digest = hashlib.sha256(credential.encode()).digest()
+        digest = hashlib.sha256(credential.encode("utf-8", "surrogatepass")).digest()
         bearer = self._known.get(digest)
         if bearer is None:
             bearer = self._verified(credential)

@@ -32,7 +32,7 @@ def prices_of(settings: Settings, config: LiteLLMConfig | None) -> Prices:
     found |= {name: _own(price) for name, price in own.items()}
     if config is not None:
         problems += _strangers(settings, config)
-        for alias, model in _aliases(config).items():
+        for alias, model in aliases_of(config).items():
             if alias not in own and model in found:
                 found[alias] = found[model]
     if problems:
@@ -103,7 +103,7 @@ def _cost(said: Mapping[str, Any], name: str) -> int | None:
     return round(cost * MILLION * MILLION)
 
 
-def _aliases(config: LiteLLMConfig) -> dict[str, str]:
+def aliases_of(config: LiteLLMConfig) -> dict[str, str]:
     """Other names of models; LiteLLM writes them as text or as {model: NAME}."""
     rows = config.as_router_kwargs().get("model_group_alias") or {}
     return {
@@ -112,7 +112,7 @@ def _aliases(config: LiteLLMConfig) -> dict[str, str]:
 
 
 def _strangers(settings: Settings, config: LiteLLMConfig) -> list[Problem]:
-    names = {deployment.model_name for deployment in config.model_list} | set(_aliases(config))
+    names = {deployment.model_name for deployment in config.model_list} | set(aliases_of(config))
     place = settings.origin("prices", "models")
     return [
         Problem(

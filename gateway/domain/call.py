@@ -141,6 +141,8 @@ class Call:
     reads its answer. `cut` is asked when the call is cancelled: the error to end it with, None when
     its client has left. A `rehearsal` ends before it takes a slot: no replica hears of it.
 
+    `alias` is a name of a model, and what it stands for, once that was looked up.
+
     `address` is the client's: the connection's, or what a proxy of server.trusted_proxies says.
 
     `reply_headers` go out with the answer, an error's too: lower-case names, values without line
@@ -168,8 +170,15 @@ class Call:
     shadow: bool = False
     rehearsal: bool = False
     address: str = ""
+    alias: tuple[str, str] = ("", "")
     reply_headers: dict[str, str] = field(default_factory=dict, repr=False)
     holds: Holds = field(default_factory=Holds, repr=False)
+
+    @property
+    def group(self) -> str:
+        """The model that `model` stands for: itself, unless that is an alias."""
+        name, stands_for = self.alias
+        return stands_for if name == self.model else self.model
 
     @property
     def path(self) -> str:

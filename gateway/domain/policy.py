@@ -103,7 +103,8 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """Which calls a policy is for: exact names or globs; an empty tuple means any."""
+    """Which calls a policy is for: exact names or globs; an empty tuple means any. What
+    is said of a model holds for its aliases; what is said of an alias, for that alone."""
 
     models: tuple[str, ...] = ()
     teams: tuple[str, ...] = ()
@@ -112,7 +113,7 @@ class When:
     def covers(self, call: Call) -> bool:
         """All three must agree. `paths` are the client's own: /v1/chat/completions, /api/ai/*."""
         return (
-            self.names(call.model)
+            (self.names(call.model) or self.names(call.group))
             and covers(self.teams, call.caller.team)
             and covers(self.paths, call.path)
         )

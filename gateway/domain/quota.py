@@ -61,7 +61,8 @@ class Quota(BaseModel):
     """whom to count together: key, team, model, user, or several: [team, model]"""
 
     def names(self, call: Call) -> tuple[str, ...]:
-        """Of whom this call is. A call whose user nobody vouches for is its key's."""
+        """Of whom this call is. A call whose user nobody vouches for is its key's; one of an
+        alias is its model's."""
         return tuple(_NAMES[part](call) for part in self.per)
 
     def account(self, purpose: str, names: tuple[str, ...]) -> str:
@@ -97,7 +98,7 @@ class Quota(BaseModel):
 _NAMES: Mapping[Part, Any] = {
     "key": lambda call: call.caller.key_id,
     "team": lambda call: call.caller.team,
-    "model": lambda call: call.model,
+    "model": lambda call: call.group,
     "user": lambda call: getattr(call.caller, "user", "") or f"key {call.caller.key_id}",
 }
 

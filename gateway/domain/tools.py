@@ -107,13 +107,7 @@ class Tools:
             return None
 
         async def settle(outcome: Outcome) -> None:
-            try:
-                amounts = {name: int(amount) for name, amount in used(outcome).items()}
-            except Exception:
-                # A marked edge: a policy's own code. What is held must not stay so for good.
-                await held.settle({claim.account: claim.amount for claim in claims})
-                raise
-            balances = await held.settle(amounts)
+            balances = await _settled(held, claims, used, outcome)
             if told is not None and balances:
                 await told(balances)
 
@@ -133,6 +127,18 @@ class Tools:
             return False
         await held.settle({mark: 1})
         return True
+
+
+async def _settled(
+    held: Held, claims: Sequence[Claim], used: Used, outcome: Outcome
+) -> Mapping[str, Balance]:
+    try:
+        amounts = {name: int(amount) for name, amount in used(outcome).items()}
+    except Exception:
+        # A marked edge: a policy's own code. What is held must not stay so for good.
+        await held.settle({claim.account: claim.amount for claim in claims})
+        raise
+    return await held.settle(amounts)
 
 
 class _Looked:

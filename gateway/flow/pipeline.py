@@ -79,7 +79,8 @@ class Pipeline:
         if prepare is not None:
             await prepare(call)
         self._identify.permit(call)
-        self._engine.check(call)
+        # What is said of a model holds for its aliases: no other name is a way around it.
+        call.alias = call.model, self._engine.check(call)[0].model
         await self._guard.before(call)
         known = self._engine.check(call)  # a policy may have sent it to another model
         await self._engine.fit(call)

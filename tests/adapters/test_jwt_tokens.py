@@ -105,6 +105,7 @@ def test_a_token_that_nobody_signed_or_another_is_refused(
         login.sign("ES256", kid="RS256"),
         "eyJ.x.y",
         "eyJ" + "x" * 20_000 + ".a.b",
+        f"{good}\udcff",
     ):
         with pytest.raises(Unauthorized):
             tokens.read(token, time.time())

@@ -25,6 +25,7 @@ from gateway.domain.errors import (
 from gateway.domain.limits import QueueLimits
 from gateway.domain.policy import Delta, Link, Policy, PolicyFailed, Tools, When
 from gateway.domain.ports import Replica, WireError
+from gateway.domain.quota import Quota
 from gateway.domain.retry import Fault
 from gateway.domain.sse import data_of, events
 from gateway.testing.fakes import (
@@ -44,6 +45,32 @@ KEYS = {hashlib.sha256(KEY.encode()).hexdigest(): Caller("ide", "ide-1")}
 
 
 # ---- The order of the rooms ----------------------------------------------------------------------
+
+
+class Aliased(FakeRouter):
+    """Knows "m" as "fast" too."""
+
+    def replicas(self, model: str) -> tuple[Replica, ...]:
+        return super().replicas({"fast": "m"}.get(model, model))
+
+
+async def test_no_alias_is_a_way_around_what_is_said_of_its_model() -> None:
+    rules = [Rule(), Rule(), Rule()]
+    names = [("m",), ("fast",), ("other",)]
+    chain = [
+        Link(rule, f"for-{models[0]}", When(models=models))
+        for rule, models in zip(rules, names, strict=True)
+    ]
+    house = House([plain(), plain()], chain=chain, router=Aliased())
+    calls = [a_call(model="m"), a_call(model="fast")]
+    for call in calls:
+        await house.ask(call)
+    assert [rule.entered for rule in rules] == [calls, calls[1:], []]
+    assert [call.group for call in calls] == ["m", "m"]
+    limit = Quota(per=("model",))
+    assert limit.names(calls[0]) == limit.names(calls[1])
+    calls[1].model = "another"
+    assert calls[1].group == "another"
 
 
 async def test_the_rooms_come_in_their_order_and_settling_comes_last() -> None:
