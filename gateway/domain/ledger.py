@@ -9,6 +9,7 @@ from typing import Protocol
 
 from gateway.domain.call import Call, Outcome, Usage
 from gateway.domain.prices import Prices
+from gateway.domain.redaction import redact_text
 
 # Clients choose some of the words; none of them may fill the database.
 MOST_CHARS = 200
@@ -123,6 +124,8 @@ def entry_of(
     """What `call` leaves in the ledger; `when` is its uid and its time. Words that
     clients or replicas choose are cut short, and counts that nobody can mean held in bounds."""
     usage, caller = outcome.usage or _NOTHING, call.caller
+    # One that a replica has is configured; any other may be a key in the wrong place.
+    model = call.model if outcome.replica else redact_text(call.model[:MOST_CHARS])
     return Entry(
         when[0],
         call.id[:MOST_CHARS],
@@ -130,7 +133,7 @@ def entry_of(
         caller.team,
         caller.key_id,
         str(getattr(caller, "user", ""))[:MOST_CHARS],
-        call.model[:MOST_CHARS],
+        model[:MOST_CHARS],
         outcome.served_model[:MOST_CHARS],
         outcome.replica[:MOST_CHARS],
         call.route,

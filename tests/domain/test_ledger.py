@@ -39,6 +39,13 @@ def test_words_of_clients_and_counts_of_replicas_are_held_within_bounds() -> Non
     assert (found.prompt_tokens, found.completion_tokens, found.cached_tokens) == (MOST, 0, 3)
 
 
+def test_a_key_in_the_place_of_a_model_is_not_kept_but_a_model_that_looks_like_one_is() -> None:
+    call = a_call()
+    call.model = "sk-abcdefghijklmnop"
+    assert entry(call).model == "[redacted]"
+    assert entry(call, Outcome(replica="r0")).model == "sk-abcdefghijklmnop"
+
+
 def test_the_prompt_is_told_by_its_text() -> None:
     call = a_call()
     call.prompt = PromptRef("code/explain", "3", "abc123", "b")
