@@ -41,8 +41,6 @@ def command(folder: Path, *words: str) -> str:
 def prepare(folder: Path, mock: MockVLLM, redis: RedisServer, login: Provider) -> None:
     """As for the other canaries; calls are counted in Redis, kept in SQLite, and tokens good."""
     write_files(folder, mock, redis, "json")
-    for policy in (Path(__file__).parents[2] / "policies").glob("*.py"):
-        (folder / "policies" / policy.name).write_bytes(policy.read_bytes())
     (folder / "jwks.json").write_text(json.dumps(login.jwks))
     said = folder / "config" / "gateway.yaml"
     jwt = {"issuer": ISSUER, "audience": AUDIENCE, "jwks": str(folder / "jwks.json")}
