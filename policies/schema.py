@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from gateway import Call, Policy, Refusal
 
-_ANSWER_LIMITS = ("max_tokens", "max_completion_tokens")
+_ANSWER_LIMITS = ("max_tokens", "max_completion_tokens", "n_predict", "min_tokens")
 _COUNTS = ("n", "best_of", "num_return_sequences")
 
 
@@ -56,11 +56,12 @@ class Schema(Policy):
             self._limit_answer(call, bounds.max_tokens)
 
     def _limit_answer(self, call: Call, most: int) -> None:
-        given = [name for name in _ANSWER_LIMITS if call.body.get(name) is not None]
-        for name in given:
+        given = {name for name in _ANSWER_LIMITS if call.body.get(name) is not None}
+        for name in sorted(given):
             _at_most(most, _number(call.body, name), repr(name))
-        # Without a limit a model may go on to the end of its window.
-        if not given and call.endpoint.streams:
+        # Without a limit that its engine knows, a model may go on to the end of its window.
+        known = _ANSWER_LIMITS[: 2 if "messages" in call.endpoint.required else 1]
+        if not given.intersection(known) and call.endpoint.streams:
             call.body["max_tokens"] = most
 
 

@@ -135,7 +135,7 @@ def amount_for(amounts: Mapping[str, Number | None], names: tuple[str, ...]) -> 
 
 def expected(call: Call, answer_tokens: int) -> Usage:
     """The tokens that a call may use: its prompt, guessed from its length rather too high than too
-    low, and for each answer the most that it asks for, or `answer_tokens`."""
+    low, and for each answer the most that it asks for by any name, or `answer_tokens`."""
     body, total = call.body, 0
     waiting: list[object] = [body.get(name) for name in ("messages", "prompt", "input", "tools")]
     while waiting:
@@ -152,9 +152,20 @@ def expected(call: Call, answer_tokens: int) -> Usage:
             total += 3
     if not call.endpoint.streams:
         return Usage(prompt=math.ceil(total / 3))
-    asked = (body.get("max_completion_tokens"), body.get("max_tokens"))
-    most = next((one for one in asked if isinstance(one, int) and one >= 0), answer_tokens)
+    most = _longest(body, answer_tokens, chat="messages" in call.endpoint.required)
     return Usage(prompt=math.ceil(total / 3), completion=most * _answers(body))
+
+
+def _longest(body: Mapping[str, Any], usual: int, *, chat: bool) -> int:
+    """Tokens that one answer may have. Engines do not agree which bound counts: the largest does
+    here, and one that not all of them know makes nothing smaller than `usual`."""
+    known = ("max_tokens", "max_completion_tokens") if chat else ("max_tokens",)
+    named = {
+        name: one
+        for name in ("max_tokens", "max_completion_tokens", "n_predict", "min_tokens")
+        if isinstance(one := body.get(name), int) and one >= 0
+    }
+    return max([*named.values(), *([] if named.keys() & set(known) else [usual])])
 
 
 def _answers(body: Mapping[str, Any]) -> int:

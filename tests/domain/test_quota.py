@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.domain.call import Attempt, Call, Caller, Outcome, OutcomeKind, Usage
-from gateway.domain.endpoints import CHAT, COMPLETIONS, EMBEDDINGS
+from gateway.domain.endpoints import CHAT, COMPLETIONS, EMBEDDINGS, Endpoint
 from gateway.domain.quota import Counts, Quota, amount_for, counted, expected, reached
 
 
@@ -75,6 +75,7 @@ def test_an_answer_may_take_what_the_request_asks_for() -> None:
     assert expected(a_call({"max_tokens": 7}), 1000).completion == 7
     assert expected(a_call({"max_completion_tokens": 9, "max_tokens": 7}), 1000).completion == 9
     assert expected(a_call({}), 1000).completion == 1000
+    assert expected(a_call({"max_completion_tokens": -1}), 1000).completion == 1000
     assert expected(a_call({"n": 3, "max_tokens": 7}), 1000).completion == 21
     batch = replace(a_call({"prompt": ["a", "b"], "max_tokens": 5}), endpoint=COMPLETIONS)
     assert expected(batch, 1000).completion == 10
@@ -82,6 +83,24 @@ def test_an_answer_may_take_what_the_request_asks_for() -> None:
     assert expected(ids, 1000).completion == 5
     vector = replace(a_call({"input": "x"}), endpoint=EMBEDDINGS)
     assert expected(vector, 1000).completion == 0
+
+
+@pytest.mark.parametrize("endpoint", [CHAT, COMPLETIONS])
+@pytest.mark.parametrize("other", ["max_tokens", "max_completion_tokens", "n_predict"])
+def test_a_small_bound_hides_no_large_one_of_another_name(endpoint: Endpoint, other: str) -> None:
+    small = dict.fromkeys(("max_tokens", "max_completion_tokens", "n_predict"), 1)
+    asked = replace(a_call({**small, other: 9000}), endpoint=endpoint)
+    assert expected(asked, 1000).completion == 9000
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "name"),
+    [(CHAT, "n_predict"), (COMPLETIONS, "n_predict"), (COMPLETIONS, "max_completion_tokens")],
+)
+def test_a_bound_that_an_engine_may_not_know_makes_nothing_smaller(
+    endpoint: Endpoint, name: str
+) -> None:
+    assert expected(replace(a_call({name: 1}), endpoint=endpoint), 1000).completion == 1000
 
 
 @pytest.mark.parametrize(

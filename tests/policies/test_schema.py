@@ -86,6 +86,20 @@ async def test_a_request_that_names_no_limit_is_given_one() -> None:
     assert call.body["max_tokens"] == 100
 
 
+@pytest.mark.parametrize("name", ["n_predict", "min_tokens"])
+async def test_a_limit_that_not_every_engine_knows_is_none(name: str) -> None:
+    call = a_call(CHAT, **{name: 5})
+    await schema(max_tokens=100).before(call)
+    assert call.body == {name: 5, "max_tokens": 100}
+    await refused(schema(max_tokens=99), a_call(CHAT, **{name: 100, "max_tokens": 1}))
+
+
+async def test_completions_know_one_limit_alone() -> None:
+    call = a_call(COMPLETIONS, prompt="x", max_completion_tokens=5)
+    await schema(max_tokens=100).before(call)
+    assert call.body["max_tokens"] == 100
+
+
 async def test_a_call_without_a_written_answer_is_given_no_limit() -> None:
     call = a_call(EMBEDDINGS, input="x")
     await schema(max_tokens=100).before(call)
