@@ -21,6 +21,7 @@ from gateway.adapters.record_queue import Told, shared_records
 from gateway.adapters.records import Records
 from gateway.adapters.replica_states import ReplicaStates
 from gateway.adapters.resolver import Resolver
+from gateway.adapters.shared_cooldowns import SharedCooldowns
 from gateway.adapters.stored_keys import StoredKeys
 from gateway.adapters.syntax import TreeSitter
 from gateway.adapters.telemetry import Telemetry
@@ -94,8 +95,11 @@ class Gateway:
             max_age=settings.affinity.max_age_s,
             told=lambda replica, was, now: self.telemetry.replica(replica, was, now),
         )
+        self._cooldowns = SharedCooldowns(settings.state, time.monotonic)
         self.router = LiteLLMRouter(
-            time.monotonic, self.states, affinity_of(settings), panics=settings.health.panic
+            *(time.monotonic, self.states, affinity_of(settings)),
+            panics=settings.health.panic,
+            rests=self._cooldowns.began,
         )
         self._shared = shared_records(settings.records, self._told())
         self.records = Records(settings.records.keep, settings.records.max_bytes, self._shared)
@@ -279,6 +283,7 @@ class Gateway:
             stack.callback(self.router.close)
             if self.house.fleet.config is not None:
                 self.router.load(self.house.fleet.config.as_router_kwargs())
+            await stack.enter_async_context(self._cooldowns.running(self.router))
             await stack.enter_async_context(self._discovery.watching())
             await stack.enter_async_context(self._health.watching())
             stack.push_async_callback(self.shadows.aclose)

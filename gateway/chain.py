@@ -10,6 +10,7 @@ from gateway.adapters import policy_files
 from gateway.adapters.memory_counters import MemoryCounters
 from gateway.domain.policy import MOMENTS, Link, Tools
 from gateway.settings import Settings
+from gateway.settings.paths import shipped
 
 
 def own_tools() -> Tools:
@@ -20,8 +21,8 @@ def own_tools() -> Tools:
 def read_chain(settings: Settings, tools: Tools) -> list[Link]:
     """Every policy of config/policies.yaml, built anew. ConfigError with all that is wrong."""
     paths = settings.paths
-    file = str(paths.config_dir / "policies.yaml")
-    return policy_files.load(settings.policies, paths.policies_dir, tools, file=file)
+    file, ours = str(paths.config_dir / "policies.yaml"), shipped("policies")
+    return policy_files.load(settings.policies, paths.policies_dir, tools, file=file, shipped=ours)
 
 
 def about_chain(links: Collection[Link], models: Collection[str]) -> list[str]:

@@ -6,13 +6,12 @@ tests/adapters/test_litellm_router.py holds each to what we rely on.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any, Final
 
 from gateway.adapters.choice import OWN, Choice
+from gateway.adapters.litellm_cooldowns import Cooldowns
 from gateway.adapters.litellm_deployments import Deployments, Strategies, for_litellm
 from gateway.adapters.litellm_fallbacks import fallbacks_of
 from gateway.adapters.litellm_rotation import Rotation
@@ -47,13 +46,6 @@ _LOGGERS: Final = (
     "lowesttpm_logger_v2",
     "lowestcost_logger",
 )
-# What its allowed_fails_policy tells apart.
-_EXCEPTIONS: Final = {
-    Fault.TIMEOUT: exceptions.Timeout,
-    Fault.RATE_LIMITED: exceptions.RateLimitError,
-    Fault.UPSTREAM_AUTH: exceptions.AuthenticationError,
-    Fault.SERVER_ERROR: exceptions.InternalServerError,
-}
 # litellm_params that LiteLLM itself keeps out of the request.
 _ABOUT: Final = frozenset({*all_litellm_params, *LiteLLM_Params.model_fields})
 
@@ -61,7 +53,8 @@ _ABOUT: Final = frozenset({*all_litellm_params, *LiteLLM_Params.model_fields})
 class LiteLLMRouter:
     """Satisfies ports.Router. Empty until `load` has been given a configuration.
 
-    `clock` gives monotonic seconds.
+    `clock` gives monotonic seconds; `rests` hears of each replica that LiteLLM lets rest, for how
+    many seconds, and why.
     """
 
     def __init__(
@@ -71,10 +64,12 @@ class LiteLLMRouter:
         rule: AffinityRule | None = None,
         *,
         panics: bool = False,
+        rests: Callable[[Replica, float, Fault], None] = lambda replica, seconds, fault: None,
     ) -> None:
         self._clock = clock
         self.states = states or ReplicaStates(clock)
         self._panics = panics
+        self._rests = rests
         self._inflight: dict[str, int] = {}
         self._choice = Choice(self.states, rule or AffinityRule(), self.load_of)
         self._hooks: list[tuple[list[Any], Any]] = []
@@ -84,6 +79,7 @@ class LiteLLMRouter:
         self._known = Deployments()
         self._strategies = Strategies({})
         self._rotation = self._rotation_of()
+        self._cooldowns = Cooldowns(None, rests)
 
     def _rotation_of(self) -> Rotation:
         return Rotation(self._router, self._known, self.states, self.load_of, self._clock)
@@ -95,7 +91,7 @@ class LiteLLMRouter:
         shown, providers = told_apart(router_kwargs.get("model_list") or (), facts_of)
         fresh = Router(**for_litellm({**router_kwargs, "model_list": shown}))
         self.close()
-        self._router = fresh
+        self._router, self._cooldowns = fresh, Cooldowns(fresh, self._rests)
         self._hooks = [(hook, one) for hook, one in _hooks() if id(one) not in before]
         self._known = Deployments(fresh.model_list, fresh.model_group_alias, _ABOUT, providers)
         self._strategies = Strategies(router_kwargs)
@@ -236,10 +232,16 @@ class LiteLLMRouter:
             return
         self._rotation.forget()
         self.states.of(replica.id).attempt_failed(self._clock(), fault)
-        rest = None if retry_after is None else math.ceil(retry_after)
-        error = _exception(fault, replica.model, rest)
-        kwargs = {**self._known.callback(replica), "exception": error}
-        self._router.deployment_callback_on_failure(kwargs, None, None, None)
+        self._cooldowns.failed(replica, self._known.callback(replica), fault, retry_after)
+
+    def rest(self, replica: Replica, seconds: float, fault: Fault) -> None:
+        """Another process has found that it fails: it rests here for as long. One that this
+        configuration does not have as it is there is left alone."""
+        if self._known.by_id.get(replica.id) != replica or not self._knows(replica):
+            return
+        self._rotation.forget()
+        self.states.of(replica.id).heard(self._clock(), fault)
+        self._cooldowns.rest(replica, seconds, fault)
 
     async def succeeded(
         self, call: Call, replica: Replica, usage: Usage | None, seconds: float
@@ -284,17 +286,3 @@ def _response(usage: Usage | None) -> Any:
             total_tokens=usage.prompt + usage.completion,
         )
     return response
-
-
-@lru_cache(maxsize=256)
-def _exception(fault: Fault, model: str, retry_after: int | None) -> Exception:
-    """The LiteLLM exception that its cooldown rules understand; `retry_after` in the whole seconds
-    that it reads. Never APIConnectionError, which they ignore by its name. It is never raised, and
-    costly to make: with each comes an HTTP response of httpx."""
-    kind: Any = _EXCEPTIONS.get(fault, exceptions.ServiceUnavailableError)
-    error = kind(message=str(fault), model=model, llm_provider="openai")
-    if fault is Fault.TIMEOUT:
-        error.status_code = 504
-    if retry_after is not None:
-        error.litellm_response_headers = {"retry-after": str(retry_after)}
-    return error  # type: ignore[no-any-return]

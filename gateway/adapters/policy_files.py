@@ -25,10 +25,12 @@ def load(
     tools: Tools,
     *,
     file: str = "config/policies.yaml",
+    shipped: Path | None = None,
 ) -> list[Link]:
     """The chain in its order, each policy built with its settings and a log of its own; files are
-    read anew each time. ConfigError with everything that is wrong, at the line of its entry."""
-    shelf = Shelf(folder)
+    read anew each time, those that `folder` lacks from `shipped`. ConfigError with everything that
+    is wrong, at the line of its entry."""
+    shelf = Shelf(folder, shipped)
     links: list[Link] = []
     problems: list[Problem] = []
     used: Counter[str] = Counter()
@@ -44,9 +46,9 @@ def load(
     return links
 
 
-def available(folder: Path) -> tuple[str, ...]:
-    """What `use:` can say without a dot, sorted: files of the folder, installed entry points."""
-    return Shelf(folder).names()
+def available(folder: Path, shipped: Path | None = None) -> tuple[str, ...]:
+    """What `use:` can say without a dot, sorted: files of both, installed entry points."""
+    return Shelf(folder, shipped).names()
 
 
 def _link(entry: PolicyEntry, name: str, shelf: Shelf, tools: Tools) -> Link:

@@ -30,10 +30,12 @@ class Unusable(Exception):
 
 class Shelf:
     """Finds policy classes. Each file is run once in the life of a Shelf, and anew by the next;
-    the folder is never put on sys.path."""
+    the folder is never put on sys.path. What a folder of an operator's own lacks is taken from the
+    `shipped` one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shipped: Path | None = None) -> None:
         self._folder = folder
+        self._shipped = shipped
         self._modules: dict[str, ModuleType] = {}
         self._points: dict[str, EntryPoint] = {
             point.name: point for point in entry_points(group=GROUP)
@@ -41,7 +43,8 @@ class Shelf:
 
     def names(self) -> tuple[str, ...]:
         """What `use:` can say without a dot, sorted: files and installed entry points."""
-        stems = (path.stem for path in self._folder.glob("*.py"))
+        folders = [self._folder] if self._shipped is None else [self._folder, self._shipped]
+        stems = (path.stem for folder in folders for path in folder.glob("*.py"))
         return tuple(sorted({stem for stem in stems if _names_a_policy(stem)} | {*self._points}))
 
     def find(self, use: str) -> type[Policy]:
@@ -51,17 +54,27 @@ class Shelf:
             module, _, name = use.partition(":")
             return self._dotted(use, module, name)
         stem, _, name = use.partition(".")
-        if _names_a_policy(stem) and "." not in name and self._path(stem).is_file():
+        mine = _names_a_policy(stem) and "." not in name
+        if mine and (self._folder / f"{stem}.py").is_file():
             return self._in_file(stem, name)
         if use in self._points:
             return _installed(self._points[use])
+        if mine and self._came_with_us(stem):
+            return self._in_file(stem, name)
         if name:
             module, _, name = use.rpartition(".")
             return self._dotted(use, module, name)
         raise self._unknown(use)
 
     def _path(self, stem: str) -> Path:
-        return self._folder / f"{stem}.py"
+        """Where its file is: in the operator's folder before all else."""
+        own = self._folder / f"{stem}.py"
+        if self._shipped is not None and not own.is_file() and self._came_with_us(stem):
+            return self._shipped / own.name
+        return own
+
+    def _came_with_us(self, stem: str) -> bool:
+        return self._shipped is not None and (self._shipped / f"{stem}.py").is_file()
 
     def _unknown(self, use: str) -> Unusable:
         message = f"no policy {use!r} in {self._folder.name}/, nor installed"

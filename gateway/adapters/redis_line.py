@@ -46,9 +46,12 @@ class _Question:
 class RedisLine:
     """Asks one Redis. What it does not answer within BUDGET_S (of time that this process left it)
     raises CountersUnavailable; once it is known to be gone, at once. `told` hears True
-    from the first answer on, and False when none comes any more. `key` is every script's first."""
+    from the first answer on, and False when none comes any more. `key` is every script's first,
+    `what` the word of the log for what is shared."""
 
-    def __init__(self, url: str, key: str, told: Callable[[bool], None]) -> None:
+    def __init__(
+        self, url: str, key: str, told: Callable[[bool], None], what: str = "counters"
+    ) -> None:
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=_LANES + 1,
@@ -62,6 +65,7 @@ class RedisLine:
         self._redis = Redis.from_pool(pool)
         self._key = key
         self._told = told
+        self._what = what
         self._available: bool | None = None
         self._shas: dict[str, str] = {}
         self._waiting: deque[_Question] = deque()
@@ -197,13 +201,13 @@ class RedisLine:
         if gone and self._available is not False:
             was, self._available = self._available, False
             if why != _CLOSED:
-                _log.warning("shared counters: redis unavailable (%s); trying again", why)
+                _log.warning("shared %s: redis unavailable (%s); trying again", self._what, why)
             if was:
                 self._told(False)
 
     def _up(self) -> None:
         if self._available is not True:
-            _log.info("counters are shared through Redis")
+            _log.info("%s are shared through Redis", self._what)
             self._available = True
             self._told(True)
 

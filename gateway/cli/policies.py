@@ -33,6 +33,7 @@ def list_(**paths: Path | None) -> None:
     from gateway.adapters.policy_files import available
     from gateway.chain import lines_of, own_tools, read_chain
     from gateway.domain.document import ConfigError
+    from gateway.settings.paths import shipped
 
     try:
         links = read_chain(settings, own_tools())
@@ -41,7 +42,11 @@ def list_(**paths: Path | None) -> None:
     for line in lines_of(links):
         click.echo(line)
     used = {entry.use for entry in settings.policies}
-    unused = [name for name in available(settings.paths.policies_dir) if name not in used]
+    unused = [
+        name
+        for name in available(settings.paths.policies_dir, shipped("policies"))
+        if name not in used
+    ]
     click.echo(f"not in the chain: {', '.join(unused) or 'none'}")
 
 

@@ -124,6 +124,8 @@ def entry_of(
     """What `call` leaves in the ledger; `when` is its uid and its time. Words that
     clients or replicas choose are cut short, and counts that nobody can mean held in bounds."""
     usage, caller = outcome.usage or _NOTHING, call.caller
+    # One that a replica has is configured; any other may be a key in the wrong place.
+    model = call.model if outcome.replica else redact_text(call.model[:MOST_CHARS])
     return Entry(
         when[0],
         call.id[:MOST_CHARS],
@@ -131,7 +133,7 @@ def entry_of(
         caller.team,
         caller.key_id,
         str(getattr(caller, "user", ""))[:MOST_CHARS],
-        _model(call, attempts),
+        model[:MOST_CHARS],
         outcome.served_model[:MOST_CHARS],
         outcome.replica[:MOST_CHARS],
         call.route,
@@ -148,12 +150,6 @@ def entry_of(
         call.stream,
         attempts,
     )
-
-
-def _model(call: Call, attempts: int) -> str:
-    """A name that no replica was asked by may be anything: a key in the wrong field, say."""
-    name = call.model[:MOST_CHARS]
-    return name if attempts else redact_text(name)
 
 
 def _bounded(number: int) -> int:

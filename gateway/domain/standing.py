@@ -77,6 +77,10 @@ class Standing:
         if self.health is State.HALF_OPEN and fault.retryable:
             self._become(State.UNHEALTHY, now, f"{fault} on trial")
 
+    def heard(self, now: float, fault: Fault) -> None:
+        """A request of another process failed: why it rests, and nothing that we have seen."""
+        self.fault, self.fault_at = fault, now
+
     def attempt_passed(self, now: float) -> None:
         """A request was answered in full: better proof than any probe."""
         self.failures = 0

@@ -24,7 +24,7 @@ class State(Section):
         default=None, description="postgresql://… or os.environ/NAME; null: SQLite there"
     )
     redis_url: RedisUrl | None = Field(
-        default=None, description="redis://HOST:6379/0 or os.environ/NAME: shared limits"
+        default=None, description="redis://HOST:6379/0 or os.environ/NAME: limits, cooldowns"
     )
     flush_s: Seconds = Field(default=0.2, description="seconds between two writes of the ledger")
     journal_max_bytes: int = Field(

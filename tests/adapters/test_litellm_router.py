@@ -135,7 +135,7 @@ def used() -> set[str]:
     folder = Path(litellm_router.__file__).parent
     files = [
         folder / f"litellm_{name}.py"
-        for name in ("router", "rotation", "fallbacks", "sdk", "provider")
+        for name in ("router", "rotation", "cooldowns", "fallbacks", "sdk", "provider")
     ]
     return set().union(*map(used_in, files)) | set(litellm_router._LOGGERS) | BY_NAME
 
@@ -150,7 +150,7 @@ BY_NAME = {
 def used_in(file: Path) -> set[str]:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     owners = {"self._router", "router", "fresh", "litellm", "exceptions", "logger", "limiter"}
-    owners.add("self._router.cooldown_cache")
+    owners |= {"self._router.cooldown_cache", "cache"}
     names = {
         node.attr
         for node in ast.walk(tree)

@@ -221,6 +221,17 @@ def test_an_entry_point_may_have_a_dot_in_its_name(write: Write, site: Write) ->
     assert Shelf(write()).find("acme.night").__name__ == "Night"
 
 
+def test_what_the_folder_lacks_comes_from_the_shipped_one(write: Write, tmp_path: Path) -> None:
+    ours = tmp_path / "shipped"
+    ours.mkdir()
+    (ours / "night.py").write_text(rule("Shipped"))
+    (ours / "day.py").write_text(rule("Day"))
+    shelf = Shelf(write(night=rule("Mine")), ours)
+    assert shelf.find("night").__name__ == "Mine"
+    assert shelf.find("day").__name__ == shelf.find("day.Day").__name__ == "Day"
+    assert shelf.names() == ("day", "night")
+
+
 def test_what_lies_in_the_folder_goes_before_what_is_installed(write: Write, site: Write) -> None:
     site("night = acme:Night", acme=rule("Night"))
     assert Shelf(write(night=rule("Mine"))).find("night").__name__ == "Mine"
