@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,7 +42,6 @@ ownkey query toolname refused
 PLANTED = {name: f"kanarienvogel{number:02}{name}" for number, name in enumerate(_PLACES.split())}
 # The client chose these itself, to be found by them again; only what looks like a key is kept out.
 NAMED = {"id": "sk-kanarienvogelid00000000000000", "model": "sk-kanarienvogelmodel0000000000"}
-POLICIES = Path(__file__).parents[2] / "policies"
 POLICY = """
 from gateway import Call, Policy, Refusal
 
@@ -97,12 +95,9 @@ class RawSink(OtlpSink):
         super().take(path, body)
 
 
-def write_files(
-    folder: Path, mock: MockVLLM, redis: RedisServer, login: Provider, log_format: str
-) -> None:
+def write_files(folder: Path, mock: MockVLLM, redis: RedisServer, log_format: str) -> None:
     (folder / "config").mkdir(parents=True)
-    (folder / "jwks.json").write_text(json.dumps(login.jwks))
-    shutil.copytree(POLICIES, folder / "policies")
+    (folder / "policies").mkdir()
     (folder / "policies" / "raising.py").write_text(POLICY.replace("{raised}", PLANTED["raised"]))
     params = {
         "model": "hosted_vllm/m",
@@ -125,27 +120,10 @@ def write_files(
         },
         "config/gateway.yaml": {
             "records": {"redis_url": redis.url},
-            "state": {"redis_url": redis.url, "flush_s": 0.05},
-            "identity": {
-                "failures": 0,
-                "jwt": {
-                    "issuer": ISSUER,
-                    "audience": AUDIENCE,
-                    "jwks": "jwks.json",
-                    "teams": {"dev": "operators"},
-                },
-            },
             "telemetry": {"log_level": "debug", "log_format": log_format, "console": True},
             "retries": {"backoff_s": [0.01]},
         },
-        "config/policies.yaml": {
-            "policies": [
-                {"use": "audit", "with": {"fields": ["max_tokens", "metadata", "user"]}},
-                {"use": "ratelimit", "with": {"rules": [{"requests": 10_000}]}},
-                {"use": "budget", "with": {"rules": [{"per": "key", "tokens": 10, "hard": False}]}},
-                {"use": "raising"},
-            ]
-        },
+        "config/policies.yaml": {"policies": [{"use": "raising"}]},
         "config/teams.yaml": {
             "teams": {
                 "operators": {
@@ -161,6 +139,25 @@ def write_files(
     }
     for name, content in config.items():
         (folder / name).write_text(yaml.safe_dump(content))
+
+
+def add_keepers(folder: Path, redis: RedisServer, login: Provider) -> None:
+    """Whatever else is kept or counted: limits, the audit log, tokens of an identity provider."""
+    (folder / "jwks.json").write_text(json.dumps(login.jwks))
+    jwt = {"issuer": ISSUER, "audience": AUDIENCE, "jwks": "jwks.json"}
+    said = folder / "config" / "gateway.yaml"
+    more: dict[str, Any] = {
+        "state": {"redis_url": redis.url, "flush_s": 0.05},
+        "identity": {"failures": 0, "jwt": {**jwt, "teams": {"dev": "operators"}}},
+    }
+    said.write_text(yaml.safe_dump({**yaml.safe_load(said.read_text()), **more}))
+    chain: list[dict[str, Any]] = [
+        {"use": "audit", "with": {"fields": ["max_tokens", "metadata", "user"]}},
+        {"use": "ratelimit", "with": {"rules": [{"requests": 10_000}]}},
+        {"use": "budget", "with": {"rules": [{"per": "key", "tokens": 10, "hard": False}]}},
+        {"use": "raising"},
+    ]
+    (folder / "config" / "policies.yaml").write_text(yaml.safe_dump({"policies": chain}))
 
 
 @dataclass
@@ -214,7 +211,8 @@ def stage(folder: Path, log_format: str, *, postgres: bool) -> Iterator[Stage]:
         server = stack.enter_context(postgres_server()) if postgres else None
         mock = stack.enter_context(MockVLLM.start(model="m"))
         sink = stack.enter_context(RawSink())
-        write_files(folder, mock, redis, login, log_format)
+        write_files(folder, mock, redis, log_format)
+        add_keepers(folder, redis, login)
         environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint}
         if server is not None:
             environ["GATEWAY_STATE__DATABASE_URL"] = server.fresh("canaries")
