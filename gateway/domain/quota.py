@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -62,12 +63,11 @@ class Quota(BaseModel):
 
     def names(self, call: Call) -> tuple[str, ...]:
         """Of whom this call is. A call whose user nobody vouches for is its key's."""
-        return tuple(_NAMES[part](call) for part in self.per)
+        return tuple([_NAMES[part](call) for part in self.per])
 
     def account(self, purpose: str, names: tuple[str, ...]) -> str:
         """The account of `purpose` (policy, unit, length) for them; no two share one."""
-        parts = (f"{part}={len(name)}:{name}" for part, name in zip(self.per, names, strict=True))
-        return "|".join([purpose, *parts])
+        return _account(purpose, self.per, names)
 
     def kinds(self) -> Iterable[tuple[object, ...]]:
         """What this rule limits, each in a form that no other rule of a policy may have too."""
@@ -117,6 +117,13 @@ class LimitSettings(Policy.Settings):
         if len(set(kinds)) < len(kinds):
             raise ValueError("two rules limit the same, of the same `per`; make them one")
         return self
+
+
+# Every call asks for those of its own key and team.
+@lru_cache(maxsize=4096)
+def _account(purpose: str, per: tuple[Part, ...], names: tuple[str, ...]) -> str:
+    parts = (f"{part}={len(name)}:{name}" for part, name in zip(per, names, strict=True))
+    return "|".join([purpose, *parts])
 
 
 def amount_for(amounts: Mapping[str, Number | None], names: tuple[str, ...]) -> Number | None:
