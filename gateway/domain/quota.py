@@ -140,11 +140,15 @@ def amount_for(amounts: Mapping[str, Number | None], names: tuple[str, ...]) -> 
     return amounts[_DEFAULT]
 
 
+# What of a request a model reads.
+_READ = ("messages", "prompt", "input", "tools")
+
+
 def expected(call: Call, answer_tokens: int) -> Usage:
     """The tokens that a call may use: its prompt, guessed from its length rather too high than too
     low, and for each answer the most that it asks for, or `answer_tokens`."""
     body, total = call.body, 0
-    waiting: list[object] = [body.get(name) for name in ("messages", "prompt", "input", "tools")]
+    waiting: list[object] = [body[name] for name in _READ if name in body]
     while waiting:
         value = waiting.pop()
         if isinstance(value, str):
@@ -165,8 +169,10 @@ def expected(call: Call, answer_tokens: int) -> Usage:
 
 
 def _answers(body: Mapping[str, Any]) -> int:
-    many = [one for name in ("n", "best_of") if isinstance(one := body.get(name), int)]
+    many = [one for name in ("n", "best_of") if name in body and isinstance(one := body[name], int)]
     prompts = body.get("prompt")
+    if not many and not isinstance(prompts, list):
+        return 1
     # A list of numbers is one prompt, in tokens.
     batch = isinstance(prompts, list) and prompts and not isinstance(prompts[0], int)
     return max([1, *many]) * (len(prompts) if isinstance(prompts, list) and batch else 1)
