@@ -33,6 +33,8 @@ _log = logging.getLogger("gateway.database")
 # Nothing takes longer, migrations aside: then the database counts as gone.
 SECONDS = 5.0
 _MIGRATION_SECONDS = 60.0
+# SQLite must have given up before we do: what waits in its thread keeps a connection from closing.
+_BUSY_SECONDS = 0.8 * SECONDS
 _CONNECTIONS = 4
 _SQLITE = "sqlite:///"
 _READS = "gateway_reads"
@@ -262,6 +264,7 @@ def _sqlite_engine(file: str, pool: dict[str, Any]) -> AsyncEngine:
     engine = create_async_engine(f"sqlite+aiosqlite:///{file}", **pool)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    event.listen(engine.sync_engine, "invalidate", _undo_sqlite)
     return engine
 
 
@@ -269,7 +272,7 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     # Python's own BEGIN comes late, and not before what changes tables; ours is below.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={int(SECONDS * 1000)}")
+    cursor.execute(f"PRAGMA busy_timeout={int(_BUSY_SECONDS * 1000)}")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
 
@@ -278,3 +281,11 @@ def _begin_sqlite(connection: Connection) -> None:
     reads = connection.get_execution_options().get(_READS, False)
     # A transaction that reads first and then writes fails where another one wrote in between.
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _undo_sqlite(connection: Any, record: object, error: object) -> None:
+    """Whoever used it was cancelled. Closing it does not end its transaction as long as a cursor
+    is left over, in a traceback say: nobody else could write until that is collected."""
+    # A second cancellation says nothing new, and must not keep it from being closed.
+    with suppress(Exception, asyncio.CancelledError):
+        connection.rollback()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.adapters.seeding import Seeds
@@ -21,6 +21,9 @@ from gateway.domain.counters import (
 _FIRST_SWEEP = 1024
 
 
+_NEVER = Window(bucket=0, span=0, seconds=0.0)
+
+
 @dataclass(slots=True)
 class _Account:
     """`settled` by buckets; `used` is what of it counts in the window `at`; `holds` holds have
@@ -30,25 +33,27 @@ class _Account:
     held: int = 0
     holds: int = 0
     used: int = 0
-    at: tuple[int, int] = (0, 0)
+    at: Window = _NEVER
     over: float = 0.0
 
     def look(self, window: Window, now: float) -> None:
         """Count anew where the window has moved, and forget what nobody asks for any more."""
-        self.over = max(self.over, now + window.over_s)
-        if self.at == (window.bucket, window.span):
+        over, at = now + window.over_s, self.at
+        if over > self.over:
+            self.over = over
+        if at.bucket == window.bucket and at.span == window.span:
             return
-        self.at = window.bucket, window.span
+        self.at = window
         oldest = window.bucket - 2 * window.span
         self.settled = {b: amount for b, amount in self.settled.items() if b > oldest}
         self.used = sum(amount for b, amount in self.settled.items() if window.covers(b))
 
     def settle(self, window: Window, amount: int) -> None:
         """It has been used, in the bucket of `window`."""
-        if not amount or not window.span:
+        if amount <= 0 or not window.span:
             return
         self.settled[window.bucket] = self.settled.get(window.bucket, 0) + amount
-        if Window(*self.at, window.seconds).covers(window.bucket):
+        if self.at.covers(window.bucket):
             self.used += amount
 
     def balance(self, limit: int | None, window: Window, amount: int = 0) -> Balance:
@@ -81,18 +86,20 @@ class MemoryCounters:
             used = await self._seeds.ask(unknown)
             for claim in unknown:
                 if claim.account not in self._accounts:
-                    account = self._account(claim.account, claim.window)
+                    account = self._account(claim.account, claim.window, self._clock())
                     account.settle(claim.window, used[claim.account])
         # From here on nothing waits: nobody else comes in between.
-        accounts = [self._account(claim.account, claim.window) for claim in claims]
-        for claim, account in zip(claims, accounts, strict=True):
+        accounts, now = list[_Account](), self._clock()
+        for claim in claims:
+            account = self._account(claim.account, claim.window, now)
             taken = account.used + account.held + claim.amount
             if claim.limit is not None and taken > claim.limit:
                 raise Full(claim, account.balance(claim.limit, claim.window, claim.amount))
+            accounts.append(account)
         for claim, account in zip(claims, accounts, strict=True):
             account.held += claim.amount
             account.holds += 1
-        return _MemoryHeld(self, claims)
+        return _MemoryHeld(self, claims, accounts)
 
     async def balance(self, account: str, limit: int | None, window: Window) -> Balance:
         """How an account stands; one that nobody knows stands at 0."""
@@ -106,26 +113,17 @@ class MemoryCounters:
         known.look(window, self._clock())
         return known.balance(limit, window)
 
-    def settle(self, claims: Sequence[Claim], amounts: Mapping[str, int]) -> None:
-        """What these hold becomes what was used."""
-        for claim in claims:
-            account = self._accounts[claim.account]  # stays while there is a hold
-            account.held -= claim.amount
-            account.holds -= 1
-            account.settle(claim.window, max(0, amounts.get(claim.account, 0)))
-
-    def _account(self, name: str, window: Window) -> _Account:
+    def _account(self, name: str, window: Window, now: float) -> _Account:
         account = self._accounts.get(name)
         if account is None:
             if len(self._accounts) >= self._sweep_at:
-                self._sweep()
+                self._sweep(now)
             account = self._accounts[name] = _Account()
-        account.look(window, self._clock())
+        account.look(window, now)
         return account
 
-    def _sweep(self) -> None:
+    def _sweep(self, now: float) -> None:
         """Forget the idle; look again once there are twice as many, so that it costs little."""
-        now = self._clock()
         self._accounts = {
             name: one for name, one in self._accounts.items() if one.holds or one.over > now
         }
@@ -134,25 +132,47 @@ class MemoryCounters:
         self._sweep_at = min(self._most, max(_FIRST_SWEEP, 2 * len(self._accounts)))
 
 
-class _MemoryHeld:
-    """Satisfies domain.counters.Held."""
+class _Balances(Mapping[str, Balance]):
+    """Those of claims, each as it is when somebody asks for it: most are never asked for."""
 
-    __slots__ = ("_claims", "_counters", "_open", "_told", "balances")
+    __slots__ = ("_claims", "_counters")
 
     def __init__(self, counters: MemoryCounters, claims: Sequence[Claim]) -> None:
         self._counters = counters
-        self._claims = tuple(claims)
-        self._open = True
-        self.balances: Mapping[str, Balance] = self._look()
+        self._claims = claims
 
-    def _look(self) -> dict[str, Balance]:
-        now = self._counters.now
-        return {one.account: now(one.account, one.limit, one.window) for one in self._claims}
+    def __getitem__(self, account: str) -> Balance:
+        for claim in self._claims:
+            if claim.account == account:
+                return self._counters.now(account, claim.limit, claim.window)
+        raise KeyError(account)
+
+    def __iter__(self) -> Iterator[str]:
+        return (claim.account for claim in self._claims)
+
+    def __len__(self) -> int:
+        return len(self._claims)
+
+
+class _MemoryHeld:
+    """Satisfies domain.counters.Held."""
+
+    __slots__ = ("_accounts", "_claims", "_open", "balances")
+
+    def __init__(
+        self, counters: MemoryCounters, claims: Sequence[Claim], accounts: Sequence[_Account]
+    ) -> None:
+        self._claims = tuple(claims)
+        self._accounts = accounts
+        self._open = True
+        self.balances: Mapping[str, Balance] = _Balances(counters, self._claims)
 
     async def settle(self, amounts: Mapping[str, int]) -> Mapping[str, Balance]:
         """Once."""
         if self._open:
             self._open = False
-            self._counters.settle(self._claims, amounts)
-            self._told = self._look()
-        return self._told
+            for claim, account in zip(self._claims, self._accounts, strict=True):
+                account.held -= claim.amount
+                account.holds -= 1
+                account.settle(claim.window, amounts.get(claim.account, 0))
+        return self.balances

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Literal
 
 from gateway.domain.counters import Window
@@ -29,25 +30,34 @@ class Period:
     def sliding(cls, every: Every, now: float) -> Period:
         """The last second, minute, hour or day. It counts in whole parts of it and takes one more,
         so that no stretch of that length, wherever it begins, ever sees more than the limit."""
-        seconds, parts = SECONDS[every], _PARTS[every]
-        bucket = int(now * parts / seconds)
-        window = Window(bucket, parts + 1, seconds / parts)
-        over = (bucket + parts + 1) * seconds / parts
-        return cls(window, (bucket - parts) * seconds / parts, over)
+        return _sliding(every, int(now * _PARTS[every] / SECONDS[every]))
 
     @classmethod
     def calendar(cls, term: Term, zone: tzinfo, now: float) -> Period:
         """The day, week (from Monday) or month of `now` in that time zone."""
-        today = datetime.fromtimestamp(now, zone).date()
-        if term == "month":
-            first, bucket = today.replace(day=1), today.year * 12 + today.month - 1
-            after = (first + timedelta(days=31)).replace(day=1)
-        else:
-            first = today - timedelta(days=today.weekday() if term == "week" else 0)
-            after = first + timedelta(days=_LONGEST_DAYS[term])
-            bucket = first.toordinal() // _LONGEST_DAYS[term]
-        window = Window(bucket, 1, _LONGEST_DAYS[term] * SECONDS["day"])
-        return cls(window, _midnight(first, zone), _midnight(after, zone))
+        return _calendar(term, zone, datetime.fromtimestamp(now, zone).date())
+
+
+# Every call asks for those of now, which are few.
+@lru_cache(maxsize=64)
+def _sliding(every: Every, bucket: int) -> Period:
+    seconds, parts = SECONDS[every], _PARTS[every]
+    window = Window(bucket, parts + 1, seconds / parts)
+    over = (bucket + parts + 1) * seconds / parts
+    return Period(window, (bucket - parts) * seconds / parts, over)
+
+
+@lru_cache(maxsize=64)
+def _calendar(term: Term, zone: tzinfo, today: date) -> Period:
+    if term == "month":
+        first, bucket = today.replace(day=1), today.year * 12 + today.month - 1
+        after = (first + timedelta(days=31)).replace(day=1)
+    else:
+        first = today - timedelta(days=today.weekday() if term == "week" else 0)
+        after = first + timedelta(days=_LONGEST_DAYS[term])
+        bucket = first.toordinal() // _LONGEST_DAYS[term]
+    window = Window(bucket, 1, _LONGEST_DAYS[term] * SECONDS["day"])
+    return Period(window, _midnight(first, zone), _midnight(after, zone))
 
 
 def _midnight(day: date, zone: tzinfo) -> float:

@@ -112,6 +112,8 @@ class When:
 
     def covers(self, call: Call) -> bool:
         """All three must agree. `paths` are the client's own: /v1/chat/completions, /api/ai/*."""
+        if not (self.models or self.teams or self.paths):
+            return True
         return (
             (self.names(call.model) or self.names(call.group))
             and covers(self.teams, call.caller.team)

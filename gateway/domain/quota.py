@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -63,12 +64,11 @@ class Quota(BaseModel):
     def names(self, call: Call) -> tuple[str, ...]:
         """Of whom this call is. A call whose user nobody vouches for is its key's; one of an
         alias is its model's."""
-        return tuple(_NAMES[part](call) for part in self.per)
+        return tuple([_NAMES[part](call) for part in self.per])
 
     def account(self, purpose: str, names: tuple[str, ...]) -> str:
         """The account of `purpose` (policy, unit, length) for them; no two share one."""
-        parts = (f"{part}={len(name)}:{name}" for part, name in zip(self.per, names, strict=True))
-        return "|".join([purpose, *parts])
+        return _account(purpose, self.per, names)
 
     def kinds(self) -> Iterable[tuple[object, ...]]:
         """What this rule limits, each in a form that no other rule of a policy may have too."""
@@ -120,6 +120,13 @@ class LimitSettings(Policy.Settings):
         return self
 
 
+# Every call asks for those of its own key and team.
+@lru_cache(maxsize=4096)
+def _account(purpose: str, per: tuple[Part, ...], names: tuple[str, ...]) -> str:
+    parts = (f"{part}={len(name)}:{name}" for part, name in zip(per, names, strict=True))
+    return "|".join([purpose, *parts])
+
+
 def amount_for(amounts: Mapping[str, Number | None], names: tuple[str, ...]) -> Number | None:
     """The number for these: by their very name, else the first glob that fits, else the default;
     None for no limit."""
@@ -134,11 +141,15 @@ def amount_for(amounts: Mapping[str, Number | None], names: tuple[str, ...]) -> 
     return amounts[_DEFAULT]
 
 
+# What of a request a model reads.
+_READ = ("messages", "prompt", "input", "tools")
+
+
 def expected(call: Call, answer_tokens: int) -> Usage:
     """The tokens that a call may use: its prompt, guessed from its length rather too high than too
     low, and for each answer the most that it asks for by any name, or `answer_tokens`."""
     body, total = call.body, 0
-    waiting: list[object] = [body.get(name) for name in ("messages", "prompt", "input", "tools")]
+    waiting: list[object] = [body[name] for name in _READ if name in body]
     while waiting:
         value = waiting.pop()
         if isinstance(value, str):
@@ -170,8 +181,10 @@ def _longest(body: Mapping[str, Any], usual: int, *, chat: bool) -> int:
 
 
 def _answers(body: Mapping[str, Any]) -> int:
-    many = [one for name in ("n", "best_of") if isinstance(one := body.get(name), int)]
+    many = [one for name in ("n", "best_of") if name in body and isinstance(one := body[name], int)]
     prompts = body.get("prompt")
+    if not many and not isinstance(prompts, list):
+        return 1
     # A list of numbers is one prompt, in tokens.
     batch = isinstance(prompts, list) and prompts and not isinstance(prompts[0], int)
     return max([1, *many]) * (len(prompts) if isinstance(prompts, list) and batch else 1)

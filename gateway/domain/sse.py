@@ -155,11 +155,11 @@ class StreamWatch:
         whole = self._whole.feed(chunk)
         if not whole:
             return whole
-        if self._hide_counts and (at := whole.rfind(_COUNT_KEY)) >= 0:
-            whole = self._uncounted(whole, at)
-        if self._plain(whole):
+        lines = whole.count(b"\n")
+        bare = self._uncounted(whole, lines) if self._hide_counts else whole
+        if self._plain(bare, lines):
             self._in_a_row = 0
-            return whole
+            return bare
         return b"".join([self._keep(event) for event in events(whole)])
 
     @property
@@ -174,17 +174,21 @@ class StreamWatch:
             return self.usage
         return last
 
-    def _uncounted(self, whole: bytes, at: int) -> bytes:
-        """Without the usage that each event ends with, in vLLM's way of writing it; any other way,
-        and the end of the answer, is left to `_keep`. No chunk is parsed for this."""
-        if b'"choices":[]' in whole or b'"finish_reason":"' in whole:
+    def _uncounted(self, whole: bytes, lines: int) -> bytes:
+        """Without the usage that each event ends with, in vLLM's way of writing it; any other way
+        is left to `_keep`, as is an event that is about nothing else. No chunk is parsed for
+        this."""
+        at = whole.rfind(_COUNT_KEY)
+        if at < 0:
             return whole
-        told = whole[at + 9 :]
-        if told.find(b"}}\n\n") == told.find(b"}") == len(told) - 4 and whole.find(b"\n\n") > at:
-            self._count = told[:-3]  # one event, as most are: faster than the pattern
+        if lines == 2 and whole.find(b"}", at) == len(whole) - 4 and whole.endswith(b"}}\n\n"):
+            # One event, as most are: faster than the pattern.
+            if not whole.startswith(b"}]", at - 2):
+                return whole
+            self._count = whole[at + 9 : -3]
             return whole[:at] + b"}\n\n"
         last = _COUNT.search(whole, at)
-        if last is None:
+        if last is None or b'"choices":[]' in whole:
             return whole
         self._count = last[1]
         return _COUNT.sub(b"}", whole)
@@ -196,17 +200,15 @@ class StreamWatch:
             return b""
         return kept.rstrip(b"\r\n") + b"\n\n"
 
-    def _plain(self, whole: bytes) -> bool:
-        """True when there is nothing to read here but deltas. Quotes inside delta text are
-        escaped in JSON, so these names, with their own quotes, can only be keys; and so are line
-        breaks, so that two for each event leave no room for anything else."""
+    def _plain(self, whole: bytes, lines: int) -> bool:
+        """True when there is nothing to read in so many lines but deltas. Quotes inside delta text
+        are escaped in JSON, so these names, with their own quotes, can only be keys; and so are
+        line breaks, so that two for each event leave no room for anything else."""
         return (
             bool(self.model)
             and whole.startswith(b"data: {")
             and whole.endswith(b"}\n\n")
-            and (
-                (lines := whole.count(b"\n")) == 2 or lines == 2 + 2 * whole.count(b"}\n\ndata: {")
-            )
+            and (lines == 2 or lines == 2 + 2 * whole.count(b"}\n\ndata: {"))
             and whole.count(b'"finish_reason"') == whole.count(b'"finish_reason":null')
             and b'"usage"' not in whole
             and b'"error"' not in whole

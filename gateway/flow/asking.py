@@ -33,8 +33,16 @@ def counts(call: Call, replica: Replica) -> bool:
     several answers at once vLLM counts each by itself, which says little."""
     if not replica.counts or not call.stream:
         return False
-    options = call.body.get("stream_options") or {}
-    return choices_of(call) == 1 and not options.get(CONTINUOUS)
+    return choices_of(call) == 1 and not usage_wanted(call)[1]
+
+
+def usage_wanted(call: Call) -> tuple[bool, bool]:
+    """Whether the client wants usage at the end of a stream, and in every chunk; as vLLM reads it:
+    options that do not say want it at the end, and without that there is none in chunks."""
+    options = call.body.get("stream_options")
+    if options is None or not options.get("include_usage", True):
+        return False, False
+    return True, bool(options.get(CONTINUOUS))
 
 
 def choices_of(call: Call) -> int:
@@ -57,5 +65,7 @@ def upstream_body(
     body["model"] = replica.upstream_model
     if call.stream:
         options = {**(call.body.get("stream_options") or {}), "include_usage": True}
-        body["stream_options"] = {**options, CONTINUOUS: True} if count else options
+        options.pop(CONTINUOUS, None)
+        each = count or usage_wanted(call)[1]
+        body["stream_options"] = {**options, CONTINUOUS: True} if each else options
     return orjson.dumps(body)

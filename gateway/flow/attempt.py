@@ -25,7 +25,7 @@ from gateway.domain.ports import (
 )
 from gateway.domain.retry import Fault, fault_of, retry_after_seconds
 from gateway.domain.sse import EventTooLarge, StreamWatch
-from gateway.flow.asking import CONTINUOUS, Ask, choices_of, counts, upstream_body
+from gateway.flow.asking import CONTINUOUS, Ask, choices_of, counts, upstream_body, usage_wanted
 from gateway.flow.lease import Lease, Opened
 from gateway.flow.stream import Stream, follow
 
@@ -129,13 +129,15 @@ class Attempts:
             return left / 2
         return min(left, limit)
 
-    async def _exchange(self, lease: Lease, ask: Ask, number: int) -> Opened:
+    async def _exchange(
+        self, lease: Lease, ask: Ask, number: int, *, uncounted: bool = False
+    ) -> Opened:
         call, replica = lease.call, lease.replica
+        count = not uncounted and replica.id not in self._uncounting and counts(call, replica)
         if replica.provider:
             response = await self._translated(lease, ask)
         else:
             url = f"{replica.base_url}/{call.endpoint.upstream}"
-            count = self._counts(call, replica)
             body = upstream_body(call, replica, ask, count=count)
             headers = self._headers(call, lease, number)
             response = await self._wire.send("POST", url, headers=headers, body=body)
@@ -143,13 +145,15 @@ class Attempts:
         if (fault := fault_of(response.status, b"")) is not None:
             failed = await self._refused(response, fault)
             try:
-                if CONTINUOUS.encode() not in failed.body or not self._counts(call, replica):
+                if not count or CONTINUOUS.encode() not in failed.body:
                     raise failed
             finally:
                 del failed  # which knows this frame
-            self._uncounting.add(replica.id)  # it takes the request without that
             response.release()
-            return await self._exchange(lease, ask, number)
+            opened = await self._exchange(lease, ask, number, uncounted=True)
+            # Only now: a client can make a replica quote that name in a refusal of its own.
+            self._uncounting.add(replica.id)
+            return opened
         if (coding := response.headers.get("content-encoding", "")).lower() not in _READABLE:
             # Nothing of it could be read, and by chance some of it looks like an event.
             raise AttemptFailed(Fault.GARBAGE, f"an answer in {coding[:20]!r}, which nobody takes")
@@ -171,9 +175,6 @@ class Attempts:
             "translated", replica=replica.id, provider=replica.provider, dropped=going.dropped
         )
         return await self._providers.ask(replica, call.endpoint, going.fields, stream=call.stream)
-
-    def _counts(self, call: Call, replica: Replica) -> bool:
-        return replica.id not in self._uncounting and counts(call, replica)
 
     def _headers(self, call: Call, lease: Lease, number: int) -> dict[str, str]:
         headers = {
@@ -231,9 +232,9 @@ class Attempts:
     async def _open_stream(self, lease: Lease, response: WireResponse, ask: Ask) -> Opened:
         """Wait for the first event, so that a bad stream is known before a client sees it."""
         call = lease.call
-        asked = (call.body.get("stream_options") or {}).get("include_usage")
-        counts = self._counts(call, lease.replica)
-        watch = StreamWatch(hide_usage=not asked, hide_counts=counts, choices=choices_of(call))
+        at_end, in_chunks = usage_wanted(call)
+        choices = choices_of(call)
+        watch = StreamWatch(hide_usage=not at_end, hide_counts=not in_chunks, choices=choices)
         chunks, first = response.chunks(), b""
         while not first and not watch.done and watch.error is None and not watch.babbles:
             chunk = await anext(chunks, None)

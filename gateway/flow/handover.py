@@ -114,13 +114,16 @@ class Handover:
         trailing = delivered.text[len(sent) :]
         if not sent:
             return _Plan(trailing=trailing)
-        return _Plan(sent, trailing, await self._tokens(delivered, sent))
+        return _Plan(sent, trailing, await self._tokens(opened, sent))
 
-    async def _tokens(self, delivered: Delivered, sent: str) -> int:
+    async def _tokens(self, opened: Opened, sent: str) -> int:
         """Tokens of `sent`: by the replica's own count, else the tokenizer's, else a piece each."""
-        counter, herd = self._gear.means.tokens, self._gear.herd
+        counter, herd, delivered = self._gear.means.tokens, self._gear.herd, opened.delivered
         if delivered.tokens is not None:
             return delivered.tokens
+        told = opened.stream.used if opened.stream is not None else None
+        if told is not None and told.completion and sent == delivered.text:
+            return told.completion
         if counter is None or herd.counting >= MOST_COUNTS:
             return delivered.pieces
         herd.counting += 1

@@ -79,6 +79,13 @@ class Stream:
             raise Broken(Fault.UNSUPPORTED, StreamTruncated(detail=str(error))) from None
         return whole
 
+    @property
+    def used(self) -> Usage | None:
+        """What it and those before it had used when its last chunk came; None where it has not
+        told."""
+        own = self.watch.counted
+        return self.graft.usage(own) if self.graft is not None else own
+
     def _sane(self) -> None:
         """Broken when nothing but garbage comes; what came before it has been passed on."""
         watch = self.watch
@@ -165,8 +172,7 @@ def note_end(opened: Opened) -> None:
     reply, stream = opened.reply, opened.stream
     if stream is None:
         return
-    watch = stream.watch
-    used = stream.graft.usage(watch.counted) if stream.graft else watch.counted
+    watch, used = stream.watch, stream.used
     if used is None and not watch.complete:
         used = guessed(stream.lease.call.body, opened.delivered.events)
     reply.usage = used

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -104,10 +104,11 @@ class ClosingDoor:
             return
         started = False
 
-        async def send_on(message: Any) -> None:
+        # No coroutine of its own: each chunk of a stream comes through here.
+        def send_on(message: Any) -> Awaitable[None]:
             nonlocal started
             started = True
-            await send(message)
+            return send(message)
 
         async with self._closing.entered(scope):
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import orjson
@@ -87,12 +87,13 @@ class RequestId:
         scope.setdefault("state", {})["request_id"] = call_id
         started = False
 
-        async def send_with_id(message: Message) -> None:
+        # No coroutine of its own: each chunk of a stream comes through here.
+        def send_with_id(message: Message) -> Awaitable[None]:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
                 MutableHeaders(scope=message)["x-request-id"] = call_id
-            await send(message)
+            return send(message)
 
         try:
             await self._app(scope, receive, send_with_id)

@@ -87,12 +87,17 @@ class Patience:
             await self._app(scope, receive, send)
             return
 
-        async def send_later(message: Message) -> None:
+        # No coroutine of its own: each chunk of a stream comes through here.
+        def send_soon(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start" and message["status"] == 401:
-                await self._wait(scope)
-            await send(message)
+                return self._send_later(scope, send, message)
+            return send(message)
 
-        await self._app(scope, receive, send_later)
+        await self._app(scope, receive, send_soon)
+
+    async def _send_later(self, scope: Scope, send: Send, message: Message) -> None:
+        await self._wait(scope)
+        await send(message)
 
     async def _wait(self, scope: Scope) -> None:
         headers, client = Headers(scope=scope), scope.get("client")

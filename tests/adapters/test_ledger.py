@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import pytest
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.adapters import audit_chain
 from gateway.adapters.database import Database
@@ -81,6 +82,27 @@ async def test_many_entries_are_stored_all(a_database: Database, tmp_path: Path)
         await until(lambda: ledger.state["waiting"] == 0)
     assert len(await stored(a_database)) == 2345
     assert list((tmp_path / "journal").iterdir()) == []
+
+
+async def test_calls_that_come_while_others_are_stored_share_the_next_transaction(
+    a_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = DatabaseLedger(a_database, State(folder=tmp_path))
+    begin, begun = a_database.begin, 0
+
+    @asynccontextmanager
+    async def busy(seconds: float = 5.0) -> AsyncIterator[AsyncConnection]:
+        nonlocal begun
+        begun += 1
+        ledger.put(entry(100 + begun))
+        async with begin(seconds) as connection:
+            yield connection
+
+    monkeypatch.setattr(a_database, "begin", busy)
+    ledger.put(ENTRY)
+    await ledger._drain()
+    assert (begun, ledger.state["waiting"]) == (1, 1)
+    ledger._journal.close()
 
 
 async def test_without_a_folder_it_works_from_memory(a_database: Database) -> None:

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from gateway.domain.ports import Replica
-from gateway.flow.asking import choices_of, counts, upstream_body
+from gateway.flow.asking import choices_of, counts, upstream_body, usage_wanted
 from gateway.testing.fakes import a_call, a_replica
 
 VLLM = replace(a_replica(), counts=True)
@@ -24,9 +24,36 @@ def test_the_operators_parameters_are_defaults_that_a_client_may_override() -> N
 
 def test_stream_options_of_the_client_are_kept() -> None:
     call = a_call(stream=True)
-    call.body["stream_options"] = {"include_usage": False, "continuous_usage_stats": True}
+    call.body["stream_options"] = {"continuous_usage_stats": True, "other": 1}
     body = orjson.loads(upstream_body(call, a_replica()))
-    assert body["stream_options"] == {"include_usage": True, "continuous_usage_stats": True}
+    assert body["stream_options"] == {
+        "include_usage": True,
+        "continuous_usage_stats": True,
+        "other": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (None, (False, False)),
+        ({}, (True, False)),
+        ({"include_usage": False}, (False, False)),
+        ({"include_usage": None}, (False, False)),
+        ({"continuous_usage_stats": True}, (True, True)),
+        ({"include_usage": True, "continuous_usage_stats": True}, (True, True)),
+        ({"include_usage": False, "continuous_usage_stats": True}, (False, False)),
+    ],
+)
+def test_the_clients_wish_is_read_as_a_vllm_reads_it(
+    options: dict[str, object] | None, wanted: tuple[bool, bool]
+) -> None:
+    call = a_call(stream=True)
+    call.body["stream_options"] = options
+    assert usage_wanted(call) == wanted
+    sent = orjson.loads(upstream_body(call, a_replica()))["stream_options"]
+    assert sent["include_usage"]
+    assert sent.get("continuous_usage_stats", False) is wanted[1]
 
 
 @pytest.mark.parametrize(

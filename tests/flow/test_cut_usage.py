@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import orjson
+import pytest
 
 from gateway.domain.call import Usage
+from gateway.domain.errors import GatewayError
 from gateway.domain.ports import Replica
 from gateway.testing.fakes import (
     FakeAnswer,
@@ -93,6 +95,15 @@ async def test_a_replica_that_refuses_to_count_is_not_asked_again() -> None:
     assert refused.released
     assert house.router.load == {"r0": 0}
     assert len(house.telemetry.tried) == 2  # no attempt was spent on it
+
+
+async def test_a_client_cannot_make_a_replica_count_no_more() -> None:
+    quoted = failing(400, b'{"error": {"message": "not a number: continuous_usage_stats"}}')
+    house = House([quoted, quoted, streamed("one")], router=Counting())
+    with pytest.raises(GatewayError):
+        await house.ask(a_call(stream=True))
+    await house.ask(a_call(stream=True))
+    assert "continuous_usage_stats" in str(house.wire.sent[-1].body["stream_options"])
 
 
 async def test_a_replica_that_does_not_count_is_a_replica_like_any_other() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.domain.call import Attempt, Call
+from gateway.domain.call import Attempt, Call, Usage
 from gateway.domain.endpoints import COMPLETIONS
 from gateway.domain.errors import GatewayError, LLMTimeoutError, StreamTruncated
 from gateway.domain.limits import Timeouts
@@ -216,6 +216,37 @@ async def test_the_replicas_own_count_is_the_best() -> None:
     await house.ask()
     assert tokens.asked == []
     assert house.wire.sent[1].body["max_completion_tokens"] == 5
+
+
+def counting(text: str, prompt: int, tokens: int) -> bytes:
+    """A piece of more than one token, with usage that the client has not asked for."""
+    usage = {"prompt_tokens": prompt, "completion_tokens": tokens}
+    said = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+    return b"data: " + orjson.dumps({"id": "c", "model": "m", **said, "usage": usage}) + b"\n\n"
+
+
+async def test_counts_that_the_client_never_sees_are_as_good() -> None:
+    first = FakeAnswer(steps=(counting("a b", 5, 3), counting(" c", 5, 4), RESET))
+    second = FakeAnswer(steps=(counting(" d e", 9, 2), RESET))
+    end = (counting(" f", 11, 1), chunk(finish="stop"), usage_chunk(11, 1), DONE)
+    tokens, three = FakeTokens(), [a_replica(f"r{n}") for n in range(3)]
+    asked = {"stream_options": {"include_usage": True}, "max_tokens": 20}
+    house = House(first, second, FakeAnswer(steps=end), replicas=three, tokens=tokens, **asked)
+    assert await house.ask() == "a b c d e f"
+    assert tokens.asked == []
+    assert [sent.body["max_tokens"] for sent in house.wire.sent] == [20, 16, 14]
+    # The prompt once, and every token that was generated, whoever did.
+    assert [one["usage"] for one in house.chunks if one.get("usage")] == [
+        {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
+    ]
+    assert house.reply.usage == Usage(5, 7)
+
+
+async def test_a_count_with_white_space_behind_the_text_is_not_that_of_the_text() -> None:
+    first = FakeAnswer(steps=(counting("one", 5, 1), counting("\n\n", 5, 3), RESET))
+    house = House(first, streamed(" two"), tokens=FakeTokens(), max_tokens=9)
+    await house.ask()
+    assert house.wire.sent[1].body["max_tokens"] == 8
 
 
 async def test_an_answer_that_had_all_its_tokens_ends_as_one_that_was_too_long() -> None:
