@@ -22,6 +22,7 @@ pytestmark = pytest.mark.live
 DEATHS = 10
 EQUAL_OF_TEN = 9
 TOKENS = 72
+RESULTS = ("continued", "restarted", "finished", "unsafe", "failed")
 BACK_WITHIN_S = 120.0
 QUESTIONS = (
     "Write a short story about a lighthouse keeper.",
@@ -113,6 +114,11 @@ def processes(vllm_replicas: tuple[Replica, ...]) -> dict[str, VllmProcess]:
     return ours
 
 
+def handovers(gateway: ServedCommand) -> dict[str, float]:
+    """How many broken streams there were, by what became of them."""
+    return {kind: gateway.metric("gw_handovers_total", result=kind) for kind in RESULTS}
+
+
 def healthy(url: str) -> int:
     return int(httpx.get(f"{url}/readyz").json()["models"][MODEL]["healthy"])
 
@@ -137,15 +143,20 @@ def assert_unbroken(heard: Heard) -> None:
 def test_ten_times_a_replica_is_killed_mid_stream_and_every_answer_is_whole(
     gateway: ServedCommand, processes: dict[str, VllmProcess], progress: Callable[[str], None]
 ) -> None:
-    before = gateway.metric("gw_handovers_total", result="continued")
     differ = []
     for number, question in enumerate(QUESTIONS[:DEATHS]):
         whole = listen(gateway.url, question)
         assert_unbroken(whole)
         # Always early enough: a busy machine may hear of it a second late.
         after = 3 + 3 * number
+        before = handovers(gateway)
         heard = listen(gateway.url, question, after, lambda replica: processes[replica].kill())
         assert_unbroken(heard)
+        more = {kind: count - before[kind] for kind, count in handovers(gateway).items()}
+        assert {kind: count for kind, count in more.items() if count} == {"continued": 1}, (
+            f"{question!r} killed after {after} pieces: {heard}",
+            gateway.printed.splitlines()[-8:],
+        )
         if heard.text != whole.text:
             same = next(
                 at for at, (a, b) in enumerate(zip(heard.text, whole.text, strict=False)) if a != b
@@ -156,7 +167,6 @@ def test_ten_times_a_replica_is_killed_mid_stream_and_every_answer_is_whole(
                 f"{whole.text[same - 30 : same + 30]!r}"
             )
         revive(processes[heard.replica], gateway.url)
-    assert gateway.metric("gw_handovers_total", result="continued") == before + DEATHS
     for line in differ:
         progress(line)
     assert len(differ) <= DEATHS - EQUAL_OF_TEN, differ
