@@ -18,10 +18,9 @@ import httpx
 import pytest
 
 from gateway.adapters.redis_counters import RedisCounters
-from gateway.domain.counters import Balance
 from gateway.domain.period import Period
 from gateway.testing.mock_vllm import MockVLLM
-from tests.live.callers import PACED, Crowd
+from tests.live.callers import CLIENTS, PACED, Crowd
 from tests.postgres_server import PostgresServer, postgres_server
 from tests.redis_server import RedisServer, redis_server
 from tests.served_command import ServedCommand, served_command, until
@@ -29,8 +28,8 @@ from tests.served_command import ServedCommand, served_command, until
 pytestmark = pytest.mark.live
 
 DEATHS = 5
-WIDE, NARROW = 100_000_000, 6_000
-MOST_OF_ONE = 64  # what any of these calls reserves, and more than it uses
+WIDE, NARROW = 100_000_000, 1_500
+TOKENS = 9  # of each call
 
 TEAMS = "".join(
     f"  {team}: {{keys: [{{id: {team}-1, sha256: {hashlib.sha256(team.encode()).hexdigest()}}}]}}\n"
@@ -61,22 +60,26 @@ class Stores:
         rows = self.postgres.execute("SELECT call_id FROM usage WHERE outcome = 'completed'")
         return Counter(row["call_id"] for row in rows)
 
-    def tokens(self, team: str) -> int:
-        """What the ledger says that a team has used."""
-        said = f"SELECT sum(prompt_tokens + completion_tokens) FROM usage WHERE team = '{team}'"
-        return int(self.postgres.execute(said)[0][0] or 0)
+    def used(self) -> dict[str, int]:
+        """The tokens of each team, by the ledger."""
+        tokens = "sum(prompt_tokens + completion_tokens) AS tokens"
+        rows = self.postgres.execute(f"SELECT team, {tokens} FROM usage GROUP BY team")
+        return {row["team"]: int(row["tokens"]) for row in rows}
 
-    def counted(self, team: str) -> Balance:
-        """How its budget stands."""
+    def counted(self) -> dict[str, int]:
+        """The tokens of each team, by the counters of its budget."""
 
-        async def ask() -> Balance:
+        async def ask() -> dict[str, int]:
             counters = RedisCounters(self.redis.url)
             window = Period.calendar("month", ZoneInfo("UTC"), time.time()).window
-            account = f"budget:tokens:month:hard|team={len(team)}:{team}"
+            found = {}
             try:
-                return await counters.balance(account, WIDE, window)
+                for team in ("wide", "narrow"):
+                    account = f"budget:tokens:month:hard|team={len(team)}:{team}"
+                    found[team] = (await counters.balance(account, WIDE, window)).used
             finally:
                 await counters.aclose()
+            return found
 
         return asyncio.run(ask())
 
@@ -157,10 +160,28 @@ def test_whoever_dies_ledger_and_counters_agree(
         journals = folder / "state" / "journal"
         until(lambda: not sum(one.stat().st_size for one in journals.iterdir()), 60, "all read")
         found, seen = stores.entered(), {*wide.completed, *narrow.completed}
-        used = {team: stores.tokens(team) for team in ("wide", "narrow")}
-        sums = {team: stores.counted(team) for team in ("wide", "narrow")}
-        progress(f"{len(seen)} seen complete, {found.total()} entered; {used}; {sums}")
+        used, sums = stores.used(), stores.counted()
+        progress(
+            f"{len(seen)} seen complete, {found.total()} entered; ledger {used}, counted {sums}"
+        )
         progress(f"refused: {wide.refused} {narrow.refused}; slowest {wide.slowest:.1f} s")
         assert len(seen) > 50
         assert not seen - found.keys()
         assert [name for name, count in found.items() if count > 1] == []
+        # What was just ending when a gateway was killed, and when Redis was.
+        margin = DEATHS * 2 * CLIENTS * TOKENS
+        assert used["narrow"] <= NARROW + margin
+        assert all(abs(used[team] - sums[team]) <= margin for team in used)
+        with redis.client() as client:
+            client.flushall()
+        with httpx.Client(timeout=30) as http:
+            until(lambda: asked_anew(wide, http), 30, "seeded")
+            narrow.one(http, "anew-narrow", stream=False)
+        until(lambda: not ledger_waits(last), 60, "caught up")
+        assert stores.counted() == stores.used()
+
+
+def asked_anew(crowd: Crowd, http: httpx.Client) -> bool:
+    before = len(crowd.completed)
+    crowd.one(http, f"anew-{time.monotonic()}", stream=False)
+    return len(crowd.completed) > before
