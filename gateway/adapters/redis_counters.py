@@ -222,7 +222,7 @@ class RedisCounters:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """While this lasts, holds are renewed and settlements written; what is left, at its end."""
-        await self._line.connect()
+        await self._line.connect(CLAIM, SETTLE, RENEW)
         task = asyncio.create_task(self._keep_up())
         try:
             yield

@@ -44,7 +44,7 @@ from gateway.web.banner import banner
 from gateway.web.closing import Closing, signals
 from gateway.web.connection import KEEP_ALIVE_SECONDS, connection_class
 from gateway.web.process import allow_descriptors, keep_for_good
-from gateway.web.workers import Workers
+from gateway.web.workers import Workers, end_with_supervisor
 
 _READY_SECONDS = 120.0
 _BACKLOG = 2048
@@ -140,8 +140,9 @@ def serve(settings: Settings, again: Callable[[], Settings] | None = None) -> in
         port = listener.getsockname()[1]
         threading.Thread(target=_announce, args=(settings, fleet, port), daemon=True).start()
         if settings.server.workers > 1:
-            Workers(config, sockets=[listener]).run()
-            return 0
+            workers = Workers(config, sockets=[listener])
+            workers.run()
+            return 1 if workers.failed else 0
         server = uvicorn.Server(config)
         # uvicorn raises the signal that ended it once more, for whoever had a handler before: we
         # have heard it, and what this stack holds is still to be closed.
@@ -162,6 +163,7 @@ class _Config(uvicorn.Config):
 
     def load(self) -> None:
         """In the process that serves, before it does."""
+        end_with_supervisor()
         super().load()
         self.http_protocol_class = connection_class(*self.own)
 

@@ -1,20 +1,70 @@
 """Several worker processes under one supervisor: uvicorn's, but SIGHUP reloads instead of
-restarting, and a second SIGTERM hurries."""
+restarting, a second SIGTERM hurries, and whoever dies takes nobody along, or all."""
 
 from __future__ import annotations
 
+import logging
+import multiprocessing
 import os
 import signal
+import threading
+import time
 from contextlib import suppress
+from multiprocessing.connection import wait
+from typing import Any
 
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
+
+_log = logging.getLogger("gateway.web")
 
 _LOOK_SECONDS = 0.1
+# A start costs seconds of CPU, which those that serve need.
+_AGAIN_SECONDS = 5.0
 
 
 class Workers(Multiprocess):
     """Each worker reads the configuration for itself: a broken one keeps the last good in all of
-    them, and none goes through a restart of several seconds."""
+    them, and none goes through a restart of several seconds. `failed` says whether they could not
+    be started at all."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.failed = False
+        self._served = False
+        self._again = 0.0
+
+    def keep_subprocess_alive(self) -> None:
+        """Start anew who has died. uvicorn ends all of them where one cannot start; once they have
+        served, a file that is broken meanwhile is no reason to."""
+        patience = self.config.timeout_worker_healthcheck
+        self._served = self._served or all(one.is_ready(timeout=1) for one in self.processes)
+        for place, process in enumerate(self.processes):
+            if self.should_exit.is_set() or process.is_alive(timeout=patience):
+                continue
+            process.kill()  # it may only be hung
+            process.join()
+            if process.exitcode == STARTUP_FAILURE and not self._start_again(process):
+                continue
+            _log.warning(
+                "worker %s has ended (%s); starting another", process.pid, process.exitcode
+            )
+            self.processes[place] = Process(self.config, self.sockets)
+            self.processes[place].start()
+
+    def _start_again(self, process: Process) -> bool:
+        """Whether it is time to try once more what has just failed."""
+        if not self._served:
+            _log.error("worker %s could not be started: stopping", process.pid)
+            self.failed = True
+            self.should_exit.set()
+            return False
+        now = time.monotonic()
+        if now < self._again:
+            return False
+        self._again = now + _AGAIN_SECONDS
+        return True
 
     def handle_hup(self) -> None:
         """Hand it on. A worker that is still starting reads the newest files anyway, and would
@@ -38,3 +88,16 @@ class Workers(Multiprocess):
         with suppress(ProcessLookupError):
             if pid is not None:
                 os.kill(pid, number)
+
+
+def end_with_supervisor() -> None:
+    """In a worker: from now on, it is asked to stop when its supervisor is gone, however that
+    ended. Nobody else would ever, and it would keep the port. In any other process: nothing."""
+    if (supervisor := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=_outlive, args=(supervisor.sentinel,), daemon=True).start()
+
+
+def _outlive(sentinel: int) -> None:
+    wait([sentinel])
+    _log.error("the supervisor is gone: stopping")
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -54,6 +54,16 @@ async def test_what_the_first_who_ask_need_is_open_before(server: RedisServer) -
             assert len(client.client_list()) == before + redis_line._LANES
 
 
+async def test_scripts_that_are_given_before_need_one_round_trip(server: RedisServer) -> None:
+    async with a_line(server) as line:
+        with server.client() as client:
+            client.script_flush()
+            await line.connect(ECHO)
+            before = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+            assert await line.ask(ECHO, ["one"]) == "one"
+            assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == before + 1
+
+
 async def test_a_redis_that_is_not_there_keeps_nobody_from_beginning() -> None:
     line = RedisLine("unix:///no/such.sock", "key", lambda is_so: None)
     await line.connect()
@@ -117,6 +127,26 @@ async def test_a_loop_that_is_late_itself_does_not_take_redis_for_slow(
             await asyncio.sleep(0)
             time.sleep(0.1)  # noqa: ASYNC251 - the very thing that is tried
         assert await asking == "two"
+
+
+async def test_a_loop_that_is_busy_in_short_pieces_does_not_take_redis_for_slow(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is while the first calls after a start all come at once."""
+
+    async def busy() -> None:
+        while True:
+            time.sleep(0.03)  # noqa: ASYNC251 - the very thing that is tried
+            await asyncio.sleep(0)
+
+    async with a_line(server) as line:
+        await line.ask(ECHO, ["one"])
+        monkeypatch.setattr(redis_line, "BUDGET_S", 0.05)
+        others = asyncio.ensure_future(busy())
+        try:
+            assert await line.ask(ECHO, ["two"]) == "two"
+        finally:
+            others.cancel()
 
 
 async def test_nobody_is_left_waiting_when_it_closes(server: RedisServer) -> None:

@@ -3,9 +3,7 @@ in the ledger, once."""
 
 from __future__ import annotations
 
-import itertools
 import random
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,58 +14,14 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.testing.mock_vllm import Behaviour, MockVLLM
+from gateway.testing.mock_vllm import MockVLLM
+from tests.live.callers import PACED, Crowd
 from tests.postgres_server import PostgresServer, postgres_server
 from tests.served_command import ServedCommand, served_command, until
 
 pytestmark = pytest.mark.live
 
-CLIENTS = 8
 DEATHS = 4
-PACED = Behaviour(deltas=("word ",) * 5, delay_between=0.01)
-
-
-class Crowd:
-    """Clients that ask all the time, half of them for streams, and note what they saw complete."""
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.completed: list[str] = []
-        self._numbers = itertools.count()
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
-
-    def __enter__(self) -> Crowd:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Until nobody asks any more."""
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self) -> None:
-        with httpx.Client(timeout=30) as http:
-            while not self._over.is_set():
-                number = next(self._numbers)
-                try:
-                    self.one(http, f"call-{number}", stream=number % 2 == 0)
-                except (httpx.HTTPError, httpx.UnsupportedProtocol):
-                    self._over.wait(0.5)  # nobody is there
-
-    def one(self, http: httpx.Client, name: str, *, stream: bool) -> None:
-        """Ask, and note it if the answer is whole."""
-        body = {"model": "m", "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
-        url, headers = f"{self.url}/v1/chat/completions", {"x-request-id": name}
-        with http.stream("POST", url, json=body, headers=headers) as answer:
-            seen = answer.read()
-        if answer.status_code == 200 and (not stream or seen.endswith(b"data: [DONE]\n\n")):
-            self.completed.append(name)
 
 
 def entered(server: PostgresServer) -> Counter[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from collections.abc import Iterator
 
 import pytest
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
 from gateway.web import workers
 from gateway.web.workers import Workers
@@ -21,14 +23,22 @@ class Worker:
         self.ready = ready
         self.looks = looks
         self.process = self
+        self.exitcode = -9
+        self.started = False
 
     def is_ready(self, timeout: float) -> bool:
         return self.ready
 
-    def is_alive(self) -> bool:
+    def is_alive(self, timeout: float = 0.0) -> bool:
         return self.looks > 0
 
-    def join(self, timeout: float) -> None:
+    def start(self) -> None:
+        self.started = True
+
+    def kill(self) -> None:
+        self.looks = 0
+
+    def join(self, timeout: float = 0.0) -> None:
         self.looks -= 1
 
 
@@ -74,6 +84,82 @@ def test_a_second_signal_while_they_end_is_handed_on_to_all(
     supervisor.signal_queue.append(signal.SIGTERM)  # the first one, which has been heard
     supervisor.join_all()
     assert sent == [(11, signal.SIGTERM), (12, signal.SIGTERM)]
+
+
+@pytest.fixture
+def replaced(monkeypatch: pytest.MonkeyPatch) -> list[Worker]:
+    """Those that were started for others, in order; each lives."""
+    found: list[Worker] = []
+
+    def another(config: object, sockets: object) -> Worker:
+        found.append(Worker(100 + len(found), looks=9))
+        return found[-1]
+
+    monkeypatch.setattr(workers, "Process", another)
+    return found
+
+
+def dead(pid: int, exitcode: int) -> Worker:
+    worker = Worker(pid)
+    worker.exitcode = exitcode
+    return worker
+
+
+def test_whoever_dies_is_replaced_and_no_other_is_touched(
+    supervisor: Workers, replaced: list[Worker]
+) -> None:
+    living = Worker(12, looks=9)
+    supervisor.processes = [dead(11, -9), living]  # type: ignore[list-item]
+    supervisor.keep_subprocess_alive()
+    assert [one.started for one in replaced] == [True]
+    assert supervisor.processes == [replaced[0], living]
+    assert not supervisor.should_exit.is_set()
+
+
+def test_what_cannot_be_started_at_first_ends_them_all(
+    supervisor: Workers, replaced: list[Worker]
+) -> None:
+    failed, ready = dead(11, STARTUP_FAILURE), Worker(12, looks=9)
+    failed.ready = False
+    supervisor.processes = [failed, ready]  # type: ignore[list-item]
+    supervisor.keep_subprocess_alive()
+    assert supervisor.failed
+    assert supervisor.should_exit.is_set()
+    assert not replaced
+
+
+def test_what_cannot_be_started_again_is_tried_now_and_then_beside_the_others(
+    supervisor: Workers, replaced: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(workers.time, "monotonic", lambda: now)
+    living = Worker(12, looks=9)
+    supervisor.processes = [Worker(11, looks=9), living]  # type: ignore[list-item]
+    supervisor.keep_subprocess_alive()
+    for _ in range(3):
+        supervisor.processes[0] = dead(11, STARTUP_FAILURE)  # type: ignore[assignment]
+        supervisor.keep_subprocess_alive()
+    assert len(replaced) == 1
+    now += workers._AGAIN_SECONDS
+    supervisor.keep_subprocess_alive()
+    assert len(replaced) == 2
+    assert supervisor.processes[1] is living
+    assert not supervisor.should_exit.is_set()
+
+
+def test_a_process_without_a_supervisor_is_left_alone(sent: list[tuple[int, int]]) -> None:
+    workers.end_with_supervisor()
+    assert sent == []
+
+
+def test_a_worker_is_asked_to_stop_when_its_supervisor_is_gone(
+    sent: list[tuple[int, int]],
+) -> None:
+    reads, writes = os.pipe()
+    os.close(writes)
+    workers._outlive(reads)
+    os.close(reads)
+    assert sent == [(os.getpid(), signal.SIGTERM)]
 
 
 def test_a_worker_that_is_gone_already_is_no_trouble(supervisor: Workers) -> None:
