@@ -44,7 +44,7 @@ from gateway.web.banner import banner
 from gateway.web.closing import Closing, signals
 from gateway.web.connection import KEEP_ALIVE_SECONDS, connection_class
 from gateway.web.process import allow_descriptors, keep_for_good
-from gateway.web.workers import Workers, end_with_supervisor
+from gateway.web.workers import Workers, end_with_supervisor, starting
 
 _READY_SECONDS = 120.0
 _BACKLOG = 2048
@@ -165,7 +165,8 @@ class _Config(uvicorn.Config):
     def load(self) -> None:
         """In the process that serves, before it does."""
         end_with_supervisor()
-        super().load()
+        with starting():
+            super().load()
         self.http_protocol_class = connection_class(*self.own)
 
 

@@ -7,14 +7,18 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from typing import Any
 
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
+
+from gateway.domain.redaction import redact_text
 
 _log = logging.getLogger("gateway.web")
 
@@ -36,9 +40,9 @@ class Workers(Multiprocess):
         self._again = 0.0
 
     def keep_subprocess_alive(self) -> None:
-        """Start anew who has died. uvicorn ends all of them where one cannot start; once they have
+        """Start anew who has died. uvicorn ends all of them where one cannot start; once any has
         served, a file that is broken meanwhile is no reason to."""
-        self._served = self._served or all(one.is_ready(timeout=1) for one in self.processes)
+        self._served = self._served or any(one.is_ready(timeout=1) for one in self.processes)
         for place, process in enumerate(self.processes):
             if self.should_exit.is_set() or self._lives(process):
                 continue
@@ -112,3 +116,19 @@ def _outlive(sentinel: int) -> None:
     wait([sentinel])
     _log.error("the supervisor is gone: stopping")
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """In a worker: what is raised inside ends it at once, with the status by which its supervisor
+    knows that it could not start. A thread that something has left behind would keep it in this
+    world, neither serving nor dead. In any other process: nothing."""
+    try:
+        yield
+    except Exception as error:
+        # A marked edge: whatever it is, it is told, and nothing of this process is worth keeping.
+        if multiprocessing.parent_process() is None:
+            raise
+        said = redact_text(f"{type(error).__name__}: {error}")
+        print(f"this worker cannot start: {said}", file=sys.stderr, flush=True)
+        os._exit(STARTUP_FAILURE)

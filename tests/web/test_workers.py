@@ -165,9 +165,9 @@ def test_a_signal_is_heard_while_a_worker_says_nothing(
 def test_what_cannot_be_started_at_first_ends_them_all(
     supervisor: Workers, replaced: list[Worker], exitcode: int
 ) -> None:
-    failed, ready = dead(11, exitcode), Worker(12, looks=9)
+    failed, other = dead(11, exitcode), Worker(12, ready=False, looks=9)
     failed.ready = False
-    supervisor.processes = [failed, ready]  # type: ignore[list-item]
+    supervisor.processes = [failed, other]  # type: ignore[list-item]
     supervisor.keep_subprocess_alive()
     assert supervisor.failed
     assert supervisor.should_exit.is_set()
@@ -191,6 +191,23 @@ def test_what_cannot_be_started_again_is_tried_now_and_then_beside_the_others(
     assert len(replaced) == 2
     assert supervisor.processes[1] is living
     assert not supervisor.should_exit.is_set()
+
+
+def test_a_worker_that_cannot_start_ends_at_once_with_the_status_for_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    statuses: list[int] = []
+    monkeypatch.setattr(workers.os, "_exit", statuses.append)
+    monkeypatch.setattr(workers.multiprocessing, "parent_process", object)
+    with workers.starting():
+        raise ValueError("a file is broken")
+    assert statuses == [STARTUP_FAILURE]
+    assert "cannot start: ValueError: a file is broken" in capsys.readouterr().err
+
+
+def test_what_goes_wrong_without_a_supervisor_is_raised_as_it_is() -> None:
+    with pytest.raises(ValueError, match="broken"), workers.starting():
+        raise ValueError("broken")
 
 
 def test_a_process_without_a_supervisor_is_left_alone(sent: list[tuple[int, int]]) -> None:
