@@ -110,7 +110,7 @@ def read(
     report.take(lambda: packages.check_records(settings), _about_records)
     report.take(lambda: packages.check_state(settings), _about_state)
     report.take(lambda: packages.check_identity(settings), _about_identity)
-    report.lines.append(_about_keys(settings))
+    report.lines += [_about_keys(settings), *settings.open_pages()]
     if report.problems or fleet is None or chain is None or files is None or costs is None:
         return None, report
     return Plan(settings, fleet, chain, files, rules, costs), report

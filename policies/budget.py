@@ -27,8 +27,9 @@ from gateway import (
     Tools,
     Usage,
     amount_for,
+    at_most,
+    bounded,
     counted,
-    expected,
 )
 
 _MICRO = 1_000_000
@@ -67,6 +68,9 @@ class _Account:
     def unit(self) -> str:
         return "tokens" if self.rule.money is None else "money"
 
+    def worth(self, usage: Usage, paid: int) -> int:
+        return usage.prompt + usage.completion if self.rule.money is None else paid
+
     def shown(self, amount: int) -> float:
         return amount if self.rule.money is None else round(amount / _MICRO, 6)
 
@@ -89,7 +93,7 @@ class Budget(Policy):
         """what a model without a price is under a budget of money"""
 
         answer_tokens: int = Field(1024, ge=0)
-        """tokens to reserve for an answer whose request names no max_tokens"""
+        """tokens to reserve for an answer that neither its request nor a known window bounds"""
 
     settings: Settings
 
@@ -107,14 +111,16 @@ class Budget(Policy):
         accounts = self._accounts(call)
         if not accounts:
             return
-        if self.tools.prices.of(call.model) is None and self._priced(accounts.values()):
+        hard = any(one.unit == "money" and one.rule.hard for one in accounts.values())
+        if hard and self.settings.unpriced == "refuse" and not self.tools.prices.of(call.model):
             said = f"The model {call.model[:80]!r} has no price, and budgets here are of money."
             raise Refusal(said, code="model_not_priced")
-        usage = expected(call, self.settings.answer_tokens)
+        usage = await at_most(call, self.tools.reach, self.settings.answer_tokens)
 
         def used(outcome: Outcome) -> Mapping[str, int]:
             real = counted(outcome, usage)
-            return {name: self._worth(call, one, real) for name, one in accounts.items()}
+            paid = self.tools.prices.charge(call, outcome, real)
+            return {name: one.worth(real, paid) for name, one in accounts.items()}
 
         async def told(balances: Mapping[str, Balance]) -> None:
             for name, account in accounts.items():
@@ -129,29 +135,20 @@ class Budget(Policy):
             await self._watch(call, full.claim.account, account, full.balance.used, refused=True)
             raise self._refusal(call, full, account) from None
 
-    def _priced(self, accounts: Iterable[_Account]) -> bool:
-        hard = any(one.unit == "money" and one.rule.hard for one in accounts)
-        return hard and self.settings.unpriced == "refuse"
-
     def _accounts(self, call: Call) -> dict[str, _Account]:
         found, now = {}, self.tools.now()
         for rule in self.settings.rules:
             names = rule.names(call)
-            money = amount_for(rule.money, names) if rule.money is not None else None
-            tokens = amount_for(rule.tokens, names) if rule.tokens is not None else None
-            if money is None and tokens is None:
+            micro, amounts = (1, rule.tokens) if rule.money is None else (_MICRO, rule.money)
+            amount = amount_for(amounts or {}, names)
+            if amount is None:
                 continue
-            limit = round(money * _MICRO) if money is not None else tokens or 0
+            limit = round(amount * micro)
             period = Period.calendar(rule.every, self.settings.timezone, now)
             one = _Account(rule, names, limit, period)
             kind = f"{one.unit}:{rule.every}:{'hard' if rule.hard else 'soft'}"
             found[rule.account(f"{self.tools.name}:{kind}", names)] = one
         return found
-
-    def _worth(self, call: Call, account: _Account, usage: Usage) -> int:
-        if account.unit == "tokens":
-            return usage.prompt + usage.completion
-        return self.tools.prices.cost(call.model, usage)
 
     def _claim(self, call: Call, name: str, account: _Account, usage: Usage) -> Claim:
         who = account.rule.ledger_words(account.names)
@@ -161,7 +158,8 @@ class Budget(Policy):
             known = await self.tools.ledger.spent(**(who or {}), since=account.period.begins)
             return known.tokens if account.unit == "tokens" else known.cost
 
-        amount, window = self._worth(call, account, usage), account.period.window
+        paid = self.tools.prices.most(self.tools.reach.models(call.model), usage)
+        amount, window = account.worth(usage, paid), account.period.window
         return Claim(name, amount, limit, window, None if who is None else spent)
 
     async def _watch(
@@ -196,4 +194,5 @@ class Budget(Policy):
         code, wait = "insufficient_quota", math.ceil(account.period.over - self.tools.now())
         said = f"The budget of this {rule.scope} for this {rule.every} does not suffice: {left} of "
         said += f"{limit} {account.unit} are left, and this call may take {wanted}."
+        said += "" if bounded(call) else " Name max_tokens to ask for less."
         return Refusal(said, status=429, code=code, type=code, retry_after=wait)

@@ -34,7 +34,7 @@ def test_it_exports_what_a_policy_needs_and_no_more() -> None:
     words = ["Call", "Delta", "Outcome", "Policy", "Refusal", "Tools", "Usage"]
     for_limits = ["Amounts", "Balance", "Claim", "Counts", "Every", "Full", "Held"]
     for_limits += ["LimitSettings", "Period", "Quota", "Term", "Window"]
-    for_limits += ["amount_for", "counted", "expected", "reached"]
+    for_limits += ["amount_for", "at_most", "bounded", "counted", "expected", "reached"]
     for_texts = ["Detectors", "Vault", "Watch", "json_view", "request_texts"]
     assert gateway.__all__ == sorted([*words, *for_limits, *for_texts])
     assert all(hasattr(gateway, name) for name in gateway.__all__)

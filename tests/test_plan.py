@@ -62,6 +62,18 @@ def test_the_check_tells_who_gets_in_without_a_key(tmp_path: Path) -> None:
     assert keys_line(settings) == "keys: none here; calls need one all the same (identity)"
 
 
+def test_the_check_tells_of_metrics_that_other_machines_may_read(tmp_path: Path) -> None:
+    def lines(host: str) -> list[str]:
+        settings = with_models(tmp_path)
+        server = settings.server.model_copy(update={"host": host})
+        every = read(settings.model_copy(update={"server": server}))[1].lines
+        return [line for line in every if line.startswith("metrics:")]
+
+    assert lines("127.0.0.1") == []
+    [line] = lines("0.0.0.0")
+    assert "0.0.0.0" in line
+
+
 def test_with_nothing_configured_the_embedded_model_is_the_fleet() -> None:
     fleet = fleet_of(Settings(), "http://127.0.0.1:5/v1")
     assert (fleet.source, fleet.base_url, fleet.config) == (

@@ -96,7 +96,7 @@ async def test_keys_of_the_database_are_known_with_their_scope(
 ) -> None:
     settings = settings.model_copy(update={"state": State(folder=tmp_path)})
     database = await Database.open(settings.state.url or "")
-    store = KeyStore(database, settings.teams, time.time, lambda *_: None)
+    store = KeyStore(database, settings.teams, time.time)
     scope = Lifetime(models=("other",), routes=("/v1/*",))
     try:
         _, narrow = await store.create("me", "ide", scope, key_id="narrow")

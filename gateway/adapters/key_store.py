@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,7 +12,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.adapters import tables
+from gateway.adapters import audit_chain, tables
 from gateway.adapters.database import Database
 from gateway.adapters.stored_keys import (
     REVISION,
@@ -21,6 +22,7 @@ from gateway.adapters.stored_keys import (
     read,
     revision,
 )
+from gateway.domain.audit import Event, event_of
 from gateway.domain.errors import InvalidRequest
 from gateway.domain.scope import NOTHING, narrowed
 from gateway.domain.secret_scan import clean
@@ -34,8 +36,7 @@ _SHOWN_TO_MANY = (
     "itself; take another. The gateway makes the key."
 )
 
-# Actor, action, target, facts: domain.audit's AuditLog.put.
-Audit = Callable[[str, str, str, Mapping[str, Any]], None]
+Enter = Callable[[AsyncConnection, Sequence[Event]], Awaitable[None]]
 
 
 class KeyNotFound(InvalidRequest):
@@ -77,16 +78,21 @@ def new_key() -> str:
 
 class KeyStore:
     """`fixed` are the teams of the configuration, which nothing here can change; `now` gives epoch
-    seconds; `audit` hears of each change that was made. All raise DatabaseUnavailable."""
+    seconds; `enter` puts each change into the audit log, in the transaction of the change: neither
+    is there without the other. All raise DatabaseUnavailable."""
 
     def __init__(
-        self, database: Database, fixed: tuple[Team, ...], now: Callable[[], float], audit: Audit
+        self,
+        database: Database,
+        fixed: tuple[Team, ...],
+        now: Callable[[], float],
+        enter: Enter = audit_chain.append,
     ) -> None:
         self._database = database
         self._fixed = {team.name: team for team in fixed}
         self._ids = {key.id: team.name for team in fixed for key in team.keys}
         self._now = now
-        self._audit = audit
+        self._enter = enter
 
     async def every(self) -> Snapshot:
         """All keys and teams that are stored."""
@@ -105,7 +111,7 @@ class KeyStore:
             if own is None:
                 await self._put_team(connection, team, Scope())
             await self._insert(connection, row, None)
-        self._audit(actor, "key.create", row.id, _facts(row))
+            await self._tell(connection, (actor, "key.create", row.id), _facts(row))
         return key, row
 
     async def rotate(self, actor: str, key_id: str, overlap: float) -> tuple[str, StoredKey]:
@@ -125,7 +131,8 @@ class KeyStore:
             last = now + overlap if ends is None else min(ends, now + overlap)
             await self._set(connection, key_id, expires_at=last)
             await self._insert(connection, row, key_id)
-        self._audit(actor, "key.rotate", key_id, {**_facts(row), "by": row.id, "until": last})
+            facts = {**_facts(row), "by": row.id, "until": last}
+            await self._tell(connection, (actor, "key.rotate", key_id), facts)
         return key, row
 
     async def revoke(self, actor: str, key_id: str) -> StoredKey:
@@ -135,7 +142,7 @@ class KeyStore:
             if row.revoked_at is None:
                 await self._set(connection, key_id, revoked_at=self._now())
                 row = await self._row(connection, key_id)
-        self._audit(actor, "key.revoke", key_id, {"team": row.team})
+            await self._tell(connection, (actor, "key.revoke", key_id), {"team": row.team})
         return row
 
     async def put_team(self, actor: str, name: str, scope: Scope) -> None:
@@ -144,7 +151,7 @@ class KeyStore:
         self._not_fixed(name)
         async with self._database.begin() as connection:
             await self._put_team(connection, name, scope)
-        self._audit(actor, "team.set", name, scope.model_dump(mode="json"))
+            await self._tell(connection, (actor, "team.set", name), scope.model_dump(mode="json"))
 
     async def delete_team(self, actor: str, name: str) -> None:
         """Forget a team. TeamNotFound; KeyConflict while it has a key that is not revoked."""
@@ -158,7 +165,7 @@ class KeyStore:
             if not gone.rowcount:
                 raise TeamNotFound
             await self._changed(connection)
-        self._audit(actor, "team.delete", name, {})
+            await self._tell(connection, (actor, "team.delete", name), {})
 
     def _new(self, team: str, key_id: str, scope: Lifetime, note: str) -> tuple[str, StoredKey]:
         key = new_key()
@@ -250,6 +257,12 @@ class KeyStore:
             update(tables.keys).where(tables.keys.c.id == key_id).values(**values)
         )
         await self._changed(connection)
+
+    async def _tell(
+        self, connection: AsyncConnection, who: tuple[str, str, str], facts: Mapping[str, Any]
+    ) -> None:
+        event = event_of(uuid.uuid4().hex, self._now(), who, facts)
+        await self._enter(connection, [event])
 
     async def _changed(self, connection: AsyncConnection) -> None:
         number = tables.revisions.c.number

@@ -75,10 +75,10 @@ def _renderings(old: Bundle, new: Bundle, count: Count) -> Iterator[Rendering]:
         was = old.faces.get((locale, ""), old.default)
         for trial in loaded.front.tests:
             try:
-                after = render(loaded, trial.inputs, time.monotonic)
+                after = render(loaded, trial.inputs, time.thread_time)
                 # An input that is new is not known to the old text.
                 known = {k: v for k, v in trial.inputs.items() if k in was.front.inputs}
-                before = render(was, known, time.monotonic)
+                before = render(was, known, time.thread_time)
             except GatewayError as error:
                 yield Rendering(trial.name, locale, "", 0, 0, 0, 0, False, str(error))
                 continue

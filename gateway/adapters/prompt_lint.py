@@ -109,7 +109,7 @@ def _of_tests(loaded: Loaded, count: Count) -> Iterator[PromptProblem]:
         if most is None:
             continue
         try:
-            rendered = render(loaded, trial.inputs, time.monotonic)
+            rendered = render(loaded, trial.inputs, time.thread_time)
         except GatewayError:
             continue  # its verdict says so
         tokens = sum(count(message["content"]) for message in rendered.messages)

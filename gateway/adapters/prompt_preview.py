@@ -84,7 +84,7 @@ def preview(
 
 def made(loaded: Loaded, inputs: Mapping[str, Any], count: Callable[[str], int]) -> Preview:
     """Rendered and counted at once. PromptInputError (422) when the inputs do not fit."""
-    rendered = render(loaded, inputs, time.monotonic)
+    rendered = render(loaded, inputs, time.thread_time)
     counted = {name: count(text) for name, text in blocks(loaded, rendered, inputs).items()}
     return preview(loaded, rendered, inputs, counted)
 
@@ -98,7 +98,7 @@ def prefix_of(loaded: Loaded, rendered: Rendered, inputs: Mapping[str, Any]) -> 
     for name in reversed(volatile):
         changed = _OTHER if not str(inputs.get(name, "")).startswith(_OTHER) else "1"
         try:
-            other = render(loaded, {**inputs, name: changed}, time.monotonic)
+            other = render(loaded, {**inputs, name: changed}, time.thread_time)
         except GatewayError:
             continue  # such a text does not fit here: the next one, then
         text = "\0".join(f"{one['role']}\n{one['content']}" for one in other.messages)

@@ -19,7 +19,7 @@ from gateway.domain.errors import GatewayError, PromptInputError
 from gateway.domain.prompt import Prompt, Rendered
 
 DEADLINE = 1.0
-"""Seconds that one rendering may take."""
+"""Seconds of processor time that one rendering may take, however busy the machine is."""
 
 # What a model may still read as one of our tags when it stands in data.
 _BLANK = "[\\s\u200b-\u200d\u2060\ufeff]{0,8}"
@@ -38,7 +38,7 @@ class Loaded:
 
 def render(loaded: Loaded, inputs: Mapping[str, Any], clock: Callable[[], float]) -> Rendered:
     """What `ports.Prompts.render` promises. PromptInputError (422); GatewayError (500) when the
-    template itself fails."""
+    template itself fails. `clock` is that of the thread's own processor time."""
     values = _checked(loaded, inputs)
     sheet = Sheet(clock, clock() + DEADLINE)
     try:

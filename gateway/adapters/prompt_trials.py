@@ -92,7 +92,7 @@ def _of(bundle: Bundle, loaded: Loaded, trial: Trial) -> Iterator[str]:
 
 def _rendered(loaded: Loaded, inputs: Mapping[str, Any]) -> Rendered | str:
     try:
-        return render(loaded, inputs, time.monotonic)
+        return render(loaded, inputs, time.thread_time)
     except GatewayError as error:
         return f"it does not render: {error}"
 

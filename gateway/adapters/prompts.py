@@ -56,7 +56,7 @@ class PromptFiles:
     """What `load` found in a folder. It does not change and may be used from any thread."""
 
     def __init__(
-        self, families: Mapping[str, Family], clock: Callable[[], float] = time.monotonic
+        self, families: Mapping[str, Family], clock: Callable[[], float] = time.thread_time
     ) -> None:
         self._families = dict(families)
         self._clock = clock
@@ -159,7 +159,7 @@ def _variant(bundle: Bundle, wanted: Wanted) -> str:
     raise AssertionError("weights have a sum above 0")  # pragma: no cover
 
 
-def load(folder: Path, clock: Callable[[], float] = time.monotonic) -> PromptFiles:
+def load(folder: Path, clock: Callable[[], float] = time.thread_time) -> PromptFiles:
     """Read, check and compile every prompt below `folder`. ConfigError with all problems."""
     families, problems = survey(folder)
     if problems:

@@ -25,7 +25,7 @@ MOST_BYTES = 1024 * 1024
 LONGEST_LINE = 20_000
 """Characters: a longer line is made by a machine, and its structure is of no use to anybody."""
 SECONDS = 0.5
-"""How long the parser may take for one text."""
+"""Of processor time: how long the parser may take for one text."""
 _REMEMBERED = 512
 _CHUNK = 65_536
 
@@ -58,7 +58,7 @@ class TreeSitter:
     """Satisfies ports.Syntax, where the same text is parsed once, and syntax_errors.SyntaxErrors.
     Safe in any thread."""
 
-    def __init__(self, *, seconds: float = SECONDS, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, *, seconds: float = SECONDS, clock: Callable[[], float] = time.thread_time):
         self._seconds = seconds
         self._clock = clock
         self._python = PythonSyntax()

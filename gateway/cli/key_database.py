@@ -6,7 +6,6 @@ import getpass
 import re
 import sys
 import time
-import uuid
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,14 +13,12 @@ from typing import Any, NoReturn
 import click
 from pydantic import ValidationError
 
-from gateway.adapters import audit_chain
 from gateway.adapters.database import Database
 from gateway.adapters.key_rows import fixed_row, stored_row
 from gateway.adapters.key_store import KeyStore
 from gateway.adapters.stored_keys import Snapshot
 from gateway.cli.keeping import REFUSED, with_database
 from gateway.cli.options import load_settings, show, with_state
-from gateway.domain.audit import Event, event_of
 from gateway.domain.document import ConfigError, Problem
 from gateway.domain.errors import DatabaseUnavailable, GatewayError
 from gateway.settings import Settings
@@ -52,17 +49,7 @@ def run(paths: Paths, work: Work) -> Any:
     actor = f"cli:{_user()}"
 
     async def done(database: Database, settings: Settings) -> Any:
-        events: list[Event] = []
-
-        def put(actor: str, action: str, target: str, facts: Mapping[str, Any]) -> None:
-            who = (actor, action, target)
-            events.append(event_of(uuid.uuid4().hex, time.time(), who, facts))
-
-        made = await work(KeyStore(database, settings.teams, time.time, put), actor)
-        if events:
-            async with database.begin() as connection:
-                await audit_chain.append(connection, events)
-        return made
+        return await work(KeyStore(database, settings.teams, time.time), actor)
 
     try:
         return with_database(paths, done)

@@ -169,7 +169,7 @@ def try_(
 
         address = url or _here(settings_of(folder))
         loaded = face_of(folder_of(folder), name, which)
-        rendered = rendered_of(loaded, inputs_of(loaded, given, file), time.monotonic)
+        rendered = rendered_of(loaded, inputs_of(loaded, given, file), time.thread_time)
     wanted = model or loaded.front.model.alias or ""
     unmarking = Unmarking(rendered.prefill or "")
     try:

@@ -146,13 +146,14 @@ def _choices(payload: bytes) -> list[dict[str, Any]]:
 
 
 def completion(reply: Reply, text: str) -> Completion:
-    """What a Reply amounts to once it has been read to its end."""
+    """What a Reply amounts to once it has been read to its end; our own guesses are not told."""
+    usage = reply.usage
     return Completion(
         text=text,
         finish_reason=reply.finish_reason,
         model=reply.served_model,
         replica=reply.replica,
         attempts=len(reply.attempts),
-        usage=reply.usage,
+        usage=None if usage is None or usage.estimated else usage,
         stop_reason=reply.stop_reason,
     )

@@ -66,7 +66,7 @@ class PromptRef:
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens as the replica counted them; `cached` is the part of `prompt` from its cache.
-    `estimated`: the answer was cut and the replica had not told, so it is our own guess."""
+    `estimated`: the replica had not told, or not yet when it was cut, so it is our own guess."""
 
     prompt: int = 0
     completion: int = 0
@@ -110,7 +110,9 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of a call, settled once. Times in seconds; `usage` is None when nobody counted."""
+    """The end of a call, settled once. Times in seconds; `usage` is None when no replica answered.
+    `model` is the configured one that answered, which may be a fallback; `served_model` is what
+    the replica calls it."""
 
     kind: OutcomeKind = OutcomeKind.FAILED
     status: int = 500
@@ -118,6 +120,7 @@ class Outcome:
     detail: str = ""
     usage: Usage | None = None
     replica: str = ""
+    model: str = ""
     served_model: str = ""
     finish_reason: str = ""
     attempts: tuple[Attempt, ...] = ()
@@ -209,6 +212,7 @@ class Reply:
     usage: Usage | None = None
     finish_reason: str = ""
     stop_reason: str | int | None = None
+    model: str = ""
     served_model: str = ""
     first_token_seconds: float | None = None
     complete: bool = False

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.domain.counters import Balance, Claim, CountersUnavailable, Full, Window, checked
 from gateway.domain.counters import frees_s as frees
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """Satisfies domain.tools.Reach: nobody stands in for a model, and each holds `tokens`."""
+
+    tokens: int | None = None
+
+    def models(self, model: str) -> tuple[str, ...]:
+        """Itself."""
+        return (model,)
+
+    async def window(self, model: str) -> int | None:
+        """The same of all."""
+        return self.tokens
 
 
 class FixedCounters:

@@ -13,6 +13,8 @@ def reference() -> str:
         "<!-- Made by `make docs` from gateway/domain/metrics.py; do not edit. -->",
         "",
         "`GET /metrics` gives them as Prometheus text or, where the client asks, as OpenMetrics.",
+        "To anybody who reaches the port, unless `server.metrics_need_key` is set: "
+        "[a key for Prometheus](../how-to/keys-and-teams.md#a-key-for-prometheus).",
         "With several workers each number is the sum over all of them.",
         "",
         "| name | kind | unit | labels | meaning |",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from gateway.domain.call import Usage
+from gateway.domain.call import Call, Outcome, Usage
 
 MILLION = 1_000_000
 
@@ -49,3 +49,13 @@ class Prices:
         """Micro-units for these tokens; 0 for a model that has no price."""
         price = self.models.get(model)
         return price.of(usage) if price is not None else 0
+
+    def most(self, models: Iterable[str], usage: Usage) -> int:
+        """Micro-units for these tokens of the dearest."""
+        return max((self.cost(model, usage) for model in models), default=0)
+
+    def charge(self, call: Call, outcome: Outcome, usage: Usage) -> int:
+        """Micro-units that `call` pays for these tokens: by the price of the fallback that answered
+        it, if one did that has a price, else by that of the model that was asked for."""
+        fallback = outcome.model if outcome.model != call.group else ""
+        return self.cost(fallback if fallback in self.models else call.model, usage)

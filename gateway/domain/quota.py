@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from gateway.domain.call import Call, Outcome, OutcomeKind, Usage
 from gateway.domain.policy import Policy
-from gateway.domain.tools import WhenUnavailable
+from gateway.domain.tools import Reach, WhenUnavailable
 
 Part = Literal["key", "team", "model", "user"]
 Number = TypeVar("Number", int, float)
@@ -164,20 +164,39 @@ def expected(call: Call, answer_tokens: int) -> Usage:
             total += 3
     if not call.endpoint.streams:
         return Usage(prompt=math.ceil(total / 3))
-    most = _longest(body, answer_tokens, chat="messages" in call.endpoint.required)
+    most = _longest(call, answer_tokens)
     return Usage(prompt=math.ceil(total / 3), completion=most * _answers(body))
 
 
-def _longest(body: Mapping[str, Any], usual: int, *, chat: bool) -> int:
+async def at_most(call: Call, reach: Reach, answer_tokens: int) -> Usage:
+    """As `expected`; an answer that the request does not bound is so long as the windows of the
+    models that may give it allow, and `answer_tokens` only where nobody knows those."""
+    if bounded(call):
+        return expected(call, answer_tokens)
+    return expected(call, await reach.window(call.model) or answer_tokens)
+
+
+def bounded(call: Call) -> bool:
+    """Whether the request says how long its answer may be, by a name that every engine heeds."""
+    return not call.endpoint.streams or any(
+        isinstance(one := call.body.get(name), int) and one >= 0 for name in _heeded(call)
+    )
+
+
+def _heeded(call: Call) -> tuple[str, ...]:
+    chat = "messages" in call.endpoint.required
+    return ("max_tokens", "max_completion_tokens") if chat else ("max_tokens",)
+
+
+def _longest(call: Call, usual: int) -> int:
     """Tokens that one answer may have. Engines do not agree which bound counts: the largest does
     here, and one that not all of them know makes nothing smaller than `usual`."""
-    known = ("max_tokens", "max_completion_tokens") if chat else ("max_tokens",)
-    named = {
-        name: one
+    named = [
+        one
         for name in ("max_tokens", "max_completion_tokens", "n_predict", "min_tokens")
-        if isinstance(one := body.get(name), int) and one >= 0
-    }
-    return max([*named.values(), *([] if named.keys() & set(known) else [usual])])
+        if isinstance(one := call.body.get(name), int) and one >= 0
+    ]
+    return max([*named, *([] if bounded(call) else [usual])])
 
 
 def _answers(body: Mapping[str, Any]) -> int:
@@ -191,8 +210,8 @@ def _answers(body: Mapping[str, Any]) -> int:
 
 
 def counted(outcome: Outcome, reserved: Usage) -> Usage:
-    """The tokens that a call has used. Where a replica answered and nobody said how many, all that
-    was reserved: a limit that is passed is worse than one that is reached too soon."""
+    """The tokens that a call has used. Where a replica answered and nobody can even guess how many,
+    all that was reserved: a limit that is passed is worse than one that is reached too soon."""
     if outcome.usage is not None:
         return outcome.usage
     answered = outcome.kind is OutcomeKind.COMPLETED and outcome.attempts

@@ -19,7 +19,7 @@ from gateway.domain.counters import (
     Window,
 )
 from gateway.domain.errors import GatewayError
-from gateway.domain.fixed import FixedCounters, Heard
+from gateway.domain.fixed import Alone, FixedCounters, Heard
 from gateway.domain.ledger import MemoryLedger, Spent
 from gateway.domain.prices import Prices
 
@@ -41,6 +41,20 @@ class LimitMeters(Protocol):
         """A budget has reached so much of itself."""
 
 
+class Reach(Protocol):
+    """Knows where a call may go."""
+
+    def models(self, model: str) -> Sequence[str]:
+        """The configured models that may answer whoever asks for `model`: itself, and all that may
+        stand in for it."""
+        ...
+
+    async def window(self, model: str) -> int | None:
+        """The most tokens that any of those holds, prompt and answer together; None where nobody
+        can tell."""
+        ...
+
+
 class Spending(Protocol):
     """Knows what was used before: of the team, key or model that is named, since an epoch time."""
 
@@ -52,7 +66,8 @@ class Spending(Protocol):
 @dataclass(frozen=True, slots=True)
 class Tools:
     """`now` in epoch seconds, `random` in [0, 1), a log of the policy's own, its `name` in the
-    chain; what counts and costs. `reserve` is the safe way to the counters."""
+    chain; what counts and costs, and where calls may go. `reserve` is the safe way to the
+    counters."""
 
     now: Callable[[], float]
     random: Callable[[], float]
@@ -61,6 +76,7 @@ class Tools:
     counters: Counters = field(default_factory=FixedCounters)
     prices: Prices = field(default_factory=Prices)
     ledger: Spending = field(default_factory=MemoryLedger)
+    reach: Reach = field(default_factory=Alone)
     audit: AuditLog = field(default_factory=Heard)
     meters: LimitMeters = field(default_factory=Heard)
 
@@ -72,6 +88,7 @@ class Tools:
         *,
         prices: Prices | None = None,
         ledger: Spending | None = None,
+        reach: Reach | None = None,
     ) -> Tools:
         """For tests: time stands still, chance always says the same, and the counters are real
         ones (FixedCounters) that nobody else counts in."""
@@ -80,6 +97,7 @@ class Tools:
             random=lambda: random,
             prices=prices or Prices(),
             ledger=ledger or MemoryLedger(),
+            reach=reach or Alone(),
         )
 
     async def reserve(

@@ -12,6 +12,7 @@ import orjson
 
 from gateway.domain.call import Call, Reply, Usage
 from gateway.domain.graft import Unjoinable
+from gateway.domain.guessed import of_answer
 from gateway.domain.limits import Timeouts
 from gateway.domain.outbound import NotOutbound, goes_out, outbound
 from gateway.domain.ports import (
@@ -220,9 +221,10 @@ class Attempts:
             chunks=_once(body),
             stream=False,
             replica=lease.replica.id,
-            usage=Usage.read(answer.get("usage")),
+            usage=Usage.read(answer.get("usage")) or of_answer(lease.call.body, answer),
             finish_reason=str(choice.get("finish_reason") or ""),
             stop_reason=choice.get("stop_reason"),
+            model=lease.replica.model,
             served_model=str(answer.get("model") or ""),
             first_token_seconds=self._clock() - lease.call.received,
             complete=True,
@@ -253,6 +255,7 @@ class Attempts:
             stream=True,
             replica=lease.replica.id,
             content_type="text/event-stream",
+            model=lease.replica.model,
             served_model=watch.model,
             first_token_seconds=self._clock() - call.received,
         )

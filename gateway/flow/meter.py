@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gateway.domain.call import Attempt, Call, Outcome, OutcomeKind, Reply
 from gateway.domain.errors import ClientStalled, GatewayError, LLMTimeoutError, StreamTruncated
-from gateway.flow.stream import guessed
+from gateway.domain.guessed import of_stream
 
 # What proxies write into their logs for a client that went away; no client ever sees it.
 _CLIENT_LEFT = 499
@@ -34,7 +34,7 @@ class Meter:
         usage = reply.usage if reply else None
         if usage is None and kind in _LEFT and any(one.result in _LEFT for one in self.attempts):
             # The replica has read the prompt: whoever leaves early has not asked for nothing.
-            usage = guessed(self.call.body, 0)
+            usage = of_stream(self.call.body, 0)
         return Outcome(
             kind=kind,
             status=status,
@@ -42,6 +42,7 @@ class Meter:
             detail=self._detail(),
             usage=usage,
             replica=reply.replica if reply else last.replica if last else "",
+            model=reply.model if reply else "",
             served_model=reply.served_model if reply else "",
             finish_reason=reply.finish_reason if reply else "",
             attempts=tuple(self.attempts),

@@ -4,16 +4,16 @@ next where a Rescue finds another."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from gateway.domain.call import Usage
 from gateway.domain.errors import LLMError, LLMTimeoutError, StreamTruncated
 from gateway.domain.graft import Graft, Unjoinable
+from gateway.domain.guessed import of_stream
 from gateway.domain.ports import WireError
-from gateway.domain.request_texts import texts
 from gateway.domain.retry import Fault, fault_of
 from gateway.domain.sse import DONE, EventTooLarge, StreamWatch
 from gateway.flow.lease import LAST_SECONDS, Lease, Opened
@@ -173,23 +173,11 @@ def note_end(opened: Opened) -> None:
     if stream is None:
         return
     watch, used = stream.watch, stream.used
-    if used is None and not watch.complete:
-        used = guessed(stream.lease.call.body, opened.delivered.events)
+    if used is None:
+        used = of_stream(stream.lease.call.body, opened.delivered.events)
     reply.usage = used
     reply.finish_reason = reply.finish_reason or watch.finish_reason
     reply.stop_reason = watch.stop_reason
-
-
-def guessed(body: Mapping[str, Any], events: int) -> Usage:
-    """Tokens where nobody has counted: an event brings one, and four bytes of text make one, or a
-    number of a prompt in tokens. Images and sounds count for nothing."""
-    size = sum(len(text.value.encode(errors="replace")) for text in texts(dict(body)))
-    for name in ("prompt", "input"):
-        prompts = body.get(name)
-        for prompt in (prompts, *prompts) if isinstance(prompts, list) else ():
-            if isinstance(prompt, list):
-                size += 4 * sum(isinstance(token, int) for token in prompt)
-    return Usage(prompt=-(-size // 4), completion=max(0, events - 1), estimated=True)
 
 
 async def _drain(opened: Opened) -> None:

@@ -11,12 +11,10 @@ from gateway.domain.endpoints import EMBEDDINGS, Endpoint
 from gateway.domain.errors import ContextLengthExceeded, GatewayError
 from gateway.domain.ports import Tokens
 from gateway.domain.prompt_text import Prompt, prompts_of
+from gateway.flow.ceilings import Ceilings
 
 # No model has a smaller window.
 _ALWAYS_FITS = 512
-_KNOWN_SECONDS = 30.0
-_UNKNOWN_SECONDS = 5.0
-_ASK_SECONDS = 0.5
 _COUNT_SECONDS = 1.0
 # Text is counted in such pieces, until it is clear that there is too much of it. A conversation
 # that grows keeps its first pieces, whose counts are remembered.
@@ -27,16 +25,12 @@ _FOR_CUT = 2
 
 
 class Window:
-    """Knows how long a prompt may be. `covers` says for which models that is asked at all; `clock`
-    gives monotonic seconds."""
+    """Knows how long a prompt may be. `covers` says for which models that is asked at all."""
 
-    def __init__(
-        self, tokens: Tokens, covers: Callable[[str], bool], clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, tokens: Tokens, ceilings: Ceilings, covers: Callable[[str], bool]) -> None:
         self._tokens = tokens
+        self._ceilings = ceilings
         self._covers = covers
-        self._clock = clock
-        self._known: dict[str, tuple[float, int | None]] = {}
 
     async def excess(
         self, call: Call, model: str, body: Mapping[str, Any]
@@ -49,7 +43,7 @@ class Window:
         prompts = [one for one in prompts_of(call.endpoint, body) if one.most > _ALWAYS_FITS]
         if not prompts or not self._covers(model):
             return None
-        window = await self._window(model)
+        window = await self._ceilings.of(model)
         if window is None:
             return None
         for prompt in prompts:
@@ -58,19 +52,6 @@ class Window:
                 call.note("window", model=model, window=window, tokens=tokens)
                 return ContextLengthExceeded(window, tokens, _field(body))
         return None
-
-    async def _window(self, model: str) -> int | None:
-        until, window = self._known.get(model, (0.0, None))
-        if self._clock() < until:
-            return window
-        try:
-            async with asyncio.timeout(_ASK_SECONDS):
-                window = await self._tokens.ceiling(model)
-        except (TimeoutError, GatewayError):
-            window = None
-        seconds = _UNKNOWN_SECONDS if window is None else _KNOWN_SECONDS
-        self._known[model] = (self._clock() + seconds, window)
-        return window
 
     async def _too_many(self, model: str, prompt: Prompt, room: int) -> int:
         """The tokens of a prompt that has more than `room`, as far as it was counted; else 0."""

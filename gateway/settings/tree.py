@@ -37,6 +37,9 @@ class Server(Section):
     admin_team: str = Field(
         default="operators", min_length=1, description="the team whose keys may use /admin/*"
     )
+    metrics_need_key: bool = Field(
+        default=False, description="GET /metrics asks for a key with the role operator"
+    )
     trusted_proxies: tuple[Network, ...] = Field(
         default=(), description="networks whose X-Forwarded-For is believed"
     )
@@ -245,6 +248,15 @@ class Settings(BaseSettings):
             f"{self.paths.config_dir / 'teams.yaml'}, set identity.required where keys are in the "
             "database, or serve on this machine alone: --host 127.0.0.1",
         )
+
+    def open_pages(self) -> list[str]:
+        """What can be read from other machines without a key, as a line of `gateway check`."""
+        if self.server.metrics_need_key or is_loopback(self.server.host):
+            return []
+        return [
+            f"metrics: whoever reaches {self.server.host} reads teams and costs; "
+            "server.metrics_need_key: true asks for a key"
+        ]
 
 
 # The sections that config/gateway.yaml and GATEWAY_* may set.

@@ -14,6 +14,7 @@ from gateway.domain.endpoints import ENDPOINTS
 from gateway.domain.keyring import NotPermitted
 from gateway.domain.scope import USUAL, Role
 from gateway.flow.identify import credential
+from gateway.settings.tree import Server
 
 # A method and a path as the router writes it.
 Place = tuple[str, str]
@@ -35,8 +36,13 @@ CALLS: Mapping[Place, frozenset[str] | None] = MappingProxyType(
     | {("POST", "/api/ai/context/preview"): USER}
 )
 
+METRICS: Place = ("GET", "/metrics")
+
 # None: no key is asked for. Else a key with one of these roles, or any where there is none.
-ROUTES: Mapping[Place, frozenset[str] | None] = MappingProxyType(
+Table = Mapping[Place, frozenset[str] | None]
+
+# Where nothing else is set.
+ROUTES: Table = MappingProxyType(
     {
         **CALLS,
         ("GET", "/v1/models"): ANY_KEY,
@@ -57,7 +63,7 @@ ROUTES: Mapping[Place, frozenset[str] | None] = MappingProxyType(
         ("DELETE", "/admin/teams/{name}"): OPERATOR,
         ("GET", "/healthz"): ANYBODY,
         ("GET", "/readyz"): ANYBODY,
-        ("GET", "/metrics"): ANYBODY,
+        METRICS: ANYBODY,
         ("GET", "/docs"): ANYBODY,
         ("GET", "/docs/oauth2-redirect"): ANYBODY,
         ("GET", "/openapi.json"): ANYBODY,
@@ -65,24 +71,37 @@ ROUTES: Mapping[Place, frozenset[str] | None] = MappingProxyType(
 )
 
 
+# Numbers of all teams, so for whom GET /admin/usage is for.
+_METRICS_KEPT: Table = MappingProxyType({**ROUTES, METRICS: OPERATOR})
+
+
+def table(server: Server) -> Table:
+    """Which route is for whom in a gateway that is set so."""
+    return _METRICS_KEPT if server.metrics_need_key else ROUTES
+
+
 def admit(house: House, request: Request) -> Caller:
     """Who asks. Unauthorized, or NotPermitted where the key may not use the route that is asked
-    for; nobody may use one that is not in the table."""
+    for; nobody may use one that is not in the table. On a route for anybody no key is looked at."""
     path = request.scope["route"].path
     place = (request.method, path)
-    if place not in ROUTES:
+    routes = table(house.settings.server)
+    if place not in routes:
         raise NotPermitted(detail=f"{place} is not in the table of routes")
+    roles = routes[place]
+    if roles is None:
+        return Caller()
     headers = request.headers
     key = credential(headers.get("authorization"), headers.get("x-api-key"))
     caller = house.identify.caller(key)
-    house.identify.admit(caller, path, ROUTES[place] or frozenset())
+    house.identify.admit(caller, path, roles)
     return caller
 
 
-def told(place: Place) -> str:
+def told(place: Place, routes: Table = ROUTES) -> str:
     """Whom a route is for, as /docs says it; "" for one that is not in the table."""
-    roles = ROUTES.get(place, ANYBODY)
-    if place not in ROUTES:
+    roles = routes.get(place, ANYBODY)
+    if place not in routes:
         return ""
     if roles is None:
         return "For anybody."

@@ -172,7 +172,7 @@ def _add_teams(api: APIRouter, gateway: Gateway) -> None:
 def _store(gateway: Gateway) -> KeyStore:
     if gateway.database is None:
         raise NoDatabase
-    return KeyStore(gateway.database, gateway.house.settings.teams, time.time, gateway.audit.put)
+    return KeyStore(gateway.database, gateway.house.settings.teams, time.time)
 
 
 def _actor(caller: Caller) -> str:

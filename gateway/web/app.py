@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from gateway.domain.errors import GatewayError, InvalidRequest, RouteNotFound
 from gateway.settings import Settings
+from gateway.web.access import table
 from gateway.web.closing import Closing, ClosingDoor
 from gateway.web.description import describe
 from gateway.web.edge import BodyLimit, ErrorResponse, RequestId, Room
@@ -66,7 +67,7 @@ def build_app(
     )
     for router in routers:
         app.include_router(router)
-    describe(app, models)
+    describe(app, models, table(settings.server))
     app.add_exception_handler(GatewayError, _gateway_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)

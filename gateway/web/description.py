@@ -25,12 +25,14 @@ def body_of(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def describe(app: FastAPI, models: Callable[[], tuple[str, ...]]) -> None:
+def describe(
+    app: FastAPI, models: Callable[[], tuple[str, ...]], routes: access.Table = access.ROUTES
+) -> None:
     """Let `app` describe itself so that its examples work here: keys can be given, and each names
-    the first of `models` at the time that it is asked. Each route says whom it is for."""
+    the first of `models` at the time that it is asked. Each of `routes` says whom it is for."""
     told = [
-        (method, re.sub(r":path\}", "}", path), access.told((method, path)))
-        for method, path in access.ROUTES
+        (method, re.sub(r":path\}", "}", path), access.told((method, path), routes))
+        for method, path in routes
     ]
     written = app.openapi
 

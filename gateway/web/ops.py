@@ -17,6 +17,7 @@ from gateway.domain.document import Problem
 from gateway.domain.redaction import redact_text
 from gateway.domain.standing import State
 from gateway.reload import ConfigState, Reload
+from gateway.web.access import admit
 from gateway.web.closing import Closing
 
 # What /readyz says of a broken configuration; the log has all of it.
@@ -101,9 +102,10 @@ def routes(
     readiness: Callable[[], Awaitable[Readiness]],
     metrics: Callable[[str], tuple[bytes, str]],
     look: Callable[[], Awaitable[object]],
+    house: Callable[[], House],
 ) -> APIRouter:
     """`metrics` renders for an Accept header and says what it has rendered; `look` brings it up to
-    date on the states of replicas first."""
+    date on the states of replicas first; `house` is the one of this moment."""
     api = APIRouter(tags=["operations"])
 
     @api.get("/healthz", summary="This process runs")
@@ -117,6 +119,7 @@ def routes(
 
     @api.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
     async def metrics_(request: Request) -> Response:
+        admit(house(), request)
         await look()
         body, content_type = metrics(request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})

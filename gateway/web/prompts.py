@@ -128,7 +128,7 @@ async def _shown(
         raise NotPermitted(_OTHER_MODEL, param="model", code="model_not_permitted")
     prompts = house.prompts
     loaded, bundle = _chosen(prompts, name, asked)
-    rendered: Rendered = await asyncio.to_thread(render, loaded, asked.inputs, time.monotonic)
+    rendered: Rendered = await asyncio.to_thread(render, loaded, asked.inputs, time.thread_time)
     found = blocks(loaded, rendered, asked.inputs)
     models = (asked.model, loaded.prompt.model, *gateway.router.models())
     model = next((one for one in models if one and covers(caller.models, one)), "")

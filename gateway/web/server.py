@@ -105,6 +105,7 @@ def _routers(gateway: Gateway, reload: Reload, closing: Closing) -> list[APIRout
             partial(ops.told, gateway, reload, closing),
             gateway.telemetry.render,
             partial(gateway.states.look, gateway.router),
+            current,
         ),
     ]
 

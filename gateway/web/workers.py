@@ -24,6 +24,7 @@ from gateway.domain.redaction import redact_text
 _log = logging.getLogger("gateway.web")
 
 _LOOK_SECONDS = 0.1
+_WORD_SECONDS = 1.0
 # A start costs seconds of CPU, which those that serve need.
 _AGAIN_SECONDS = 5.0
 
@@ -42,20 +43,31 @@ class Workers(Multiprocess):
     def keep_subprocess_alive(self) -> None:
         """Start anew who has died. uvicorn ends all of them where one cannot start; once any has
         served, a file that is broken meanwhile is no reason to."""
-        patience = self.config.timeout_worker_healthcheck
         self._served = self._served or any(one.is_ready(timeout=1) for one in self.processes)
         for place, process in enumerate(self.processes):
-            if self.should_exit.is_set() or process.is_alive(timeout=patience):
+            if self.should_exit.is_set() or self._lives(process):
                 continue
             process.kill()  # it may only be hung
             process.join()
-            if process.exitcode == STARTUP_FAILURE and not self._start_again(process):
+            # Above 0 it is no signal that has ended it: it will do so again.
+            if (process.exitcode or 0) > 0 and not self._start_again(process):
                 continue
             _log.warning(
                 "worker %s has ended (%s); starting another", process.pid, process.exitcode
             )
             self.processes[place] = Process(self.config, self.sockets)
             self.processes[place].start()
+
+    def _lives(self, process: Process) -> bool:
+        """Whether it says so. uvicorn waits for the word of one that dies meanwhile as long as for
+        that of one that hangs, and hears no signal until then."""
+        ends = time.monotonic() + self.config.timeout_worker_healthcheck
+        while process.process.is_alive():
+            if process.ping(timeout=_WORD_SECONDS) or self.signal_queue:
+                return True
+            if time.monotonic() >= ends:
+                return False
+        return False
 
     def _start_again(self, process: Process) -> bool:
         """Whether it is time to try once more what has just failed."""

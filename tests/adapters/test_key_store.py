@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.adapters import tables
+from gateway.adapters import audit_chain, tables
 from gateway.adapters.database import Database
 from gateway.adapters.key_store import (
     InvalidKey,
@@ -19,6 +21,8 @@ from gateway.adapters.key_store import (
     new_key,
 )
 from gateway.adapters.stored_keys import StoredKeys
+from gateway.domain.audit import Event
+from gateway.domain.errors import DatabaseUnavailable
 from gateway.settings import KeyHash, Team, hash_key
 from gateway.settings.teams import Lifetime, Scope
 from tests.adapters.databases import a_database, database_url, postgres
@@ -35,9 +39,14 @@ class Heard:
     def __init__(self) -> None:
         self.events: list[tuple[str, str, str, Mapping[str, Any]]] = []
         self.now = NOW
+        self.full = False
 
-    def put(self, actor: str, action: str, target: str, facts: Mapping[str, Any]) -> None:
-        self.events.append((actor, action, target, facts))
+    async def enter(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
+        if self.full:
+            raise DatabaseUnavailable(detail="full")
+        await audit_chain.append(connection, events)
+        for one in events:
+            self.events.append((one.actor, one.action, one.target, json.loads(one.facts)))
 
 
 @pytest.fixture
@@ -47,7 +56,7 @@ def heard() -> Heard:
 
 @pytest.fixture
 def store(a_database: Database, heard: Heard) -> KeyStore:
-    return KeyStore(a_database, FIXED, lambda: heard.now, heard.put)
+    return KeyStore(a_database, FIXED, lambda: heard.now, heard.enter)
 
 
 async def test_a_key_is_shown_once_and_kept_as_a_hash(
@@ -183,3 +192,41 @@ async def test_a_name_that_no_key_can_have_is_not_found(store: KeyStore, name: s
         await store.revoke("me", name)
     with pytest.raises(KeyNotFound):
         await store.rotate("me", name, 10)
+
+
+async def test_a_change_that_cannot_be_entered_in_the_audit_log_is_not_made(
+    store: KeyStore, a_database: Database, heard: Heard
+) -> None:
+    _, row = await store.create("cli:me", "ide", Lifetime())
+    await store.put_team("cli:me", "empty", Scope())
+    before = await store.every()
+    heard.full = True
+
+    for change in (
+        store.create("cli:me", "new", Lifetime()),
+        store.rotate("cli:me", row.id, 60.0),
+        store.revoke("cli:me", row.id),
+        store.put_team("cli:me", "ide", Scope(models=("m",))),
+        store.delete_team("cli:me", "empty"),
+    ):
+        with pytest.raises(DatabaseUnavailable):
+            await change
+
+    assert await store.every() == before
+    entered = [one.event.action async for one in audit_chain.rows(a_database)]
+    assert entered == ["key.create", "team.set"]
+
+
+async def test_a_change_that_is_undone_is_not_in_the_audit_log(
+    a_database: Database, heard: Heard
+) -> None:
+    async def die(connection: AsyncConnection, events: Sequence[Event]) -> None:
+        await audit_chain.append(connection, events)
+        raise DatabaseUnavailable(detail="gone before the commit")
+
+    store = KeyStore(a_database, FIXED, lambda: heard.now, die)
+    with pytest.raises(DatabaseUnavailable):
+        await store.create("cli:me", "ide", Lifetime())
+
+    assert not (await store.every()).keys
+    assert [one async for one in audit_chain.rows(a_database)] == []

@@ -24,7 +24,7 @@ __all__ = ["a_database", "database_url", "postgres"]
 
 
 def store_in(database: Database) -> KeyStore:
-    return KeyStore(database, (), time.time, lambda *event: None)
+    return KeyStore(database, (), time.time)
 
 
 async def test_a_revocation_is_seen_by_another_process_within_a_second(

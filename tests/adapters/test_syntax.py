@@ -144,9 +144,9 @@ def test_several_threads_may_ask_at_once() -> None:
     assert all(f"A{at}" in names(found[at]) for at in range(40))
 
 
-def test_the_clock_is_monotonic_seconds_by_default() -> None:
+def test_what_others_do_meanwhile_does_not_count() -> None:
     clock: Callable[[], float] = TreeSitter()._clock
-    assert clock is time.monotonic
+    assert clock is time.thread_time
 
 
 @given(

@@ -10,7 +10,17 @@ from pydantic import ValidationError
 
 from gateway.domain.call import Attempt, Call, Caller, Outcome, OutcomeKind, Usage
 from gateway.domain.endpoints import CHAT, COMPLETIONS, EMBEDDINGS, Endpoint
-from gateway.domain.quota import Counts, Quota, amount_for, counted, expected, reached
+from gateway.domain.fixed import Alone
+from gateway.domain.quota import (
+    Counts,
+    Quota,
+    amount_for,
+    at_most,
+    bounded,
+    counted,
+    expected,
+    reached,
+)
 
 
 class Rule(Quota):
@@ -108,6 +118,29 @@ def test_a_bound_that_an_engine_may_not_know_makes_nothing_smaller(
 )
 def test_a_prompt_is_rather_guessed_too_long_than_too_short(says: str, tokens: int) -> None:
     assert tokens <= expected(a_call(text(says)), 0).prompt <= 2.5 * tokens
+
+
+@pytest.mark.parametrize(
+    ("body", "window", "tokens"),
+    [
+        ({}, 4096, 4096),
+        ({}, None, 1000),
+        ({"n": 2}, 4096, 8192),
+        ({"max_tokens": 7}, 4096, 7),
+        ({"n_predict": 7}, 4096, 4096),
+        ({"max_tokens": -1}, 4096, 4096),
+    ],
+)
+async def test_an_answer_that_nobody_bounds_may_fill_the_window(
+    body: dict[str, Any], window: int | None, tokens: int
+) -> None:
+    assert (await at_most(a_call(body), Alone(window), 1000)).completion == tokens
+
+
+async def test_what_does_not_answer_in_tokens_has_no_bound_to_name() -> None:
+    vector = replace(a_call({"input": "x"}), endpoint=EMBEDDINGS)
+    assert bounded(vector)
+    assert (await at_most(vector, Alone(4096), 1000)).completion == 0
 
 
 RESERVED = Usage(10, 90)

@@ -14,7 +14,7 @@ from gateway.domain.ledger import Entry
 from gateway.domain.policy import Delta, Link, Policy, Tools
 from gateway.domain.prices import Price, Prices
 from gateway.flow.books import Books
-from gateway.testing.fakes import a_call, failing, plain, streamed
+from gateway.testing.fakes import FakeAnswer, a_call, chunk, failing, plain, streamed
 from tests.flow.house import House, Rule, forever, left, until
 
 KEY = "sk-gw-right"
@@ -178,8 +178,13 @@ async def test_the_time_in_it_is_when_the_call_came_in() -> None:
     assert the_entry(house).at == 4990.0
 
 
-async def test_an_answer_without_usage_is_entered_as_not_counted() -> None:
-    house = House([plain(usage=False)], keys=KEYS)
-    await house.ask(known())
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_without_usage_is_entered_as_guessed_and_not_counted(stream: bool) -> None:
+    steps = (chunk("one"), chunk(" two"), chunk(finish="stop"), b"data: [DONE]\n\n")
+    bare = FakeAnswer(steps=steps) if stream else plain("said", usage=False)
+    house = House([bare], keys=KEYS)
+    await house.ask(known(stream=stream))
     entry = the_entry(house)
-    assert (entry.counted, entry.prompt_tokens, entry.cost) == (False, 0, 0)
+    assert (entry.outcome, entry.counted) == ("completed", False)
+    assert entry.prompt_tokens > 0
+    assert entry.completion_tokens > 0

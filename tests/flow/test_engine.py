@@ -22,6 +22,7 @@ from gateway.domain.limits import Timeouts
 from gateway.domain.ports import Fallback, WireError
 from gateway.domain.retry import Fault, RetryRule
 from gateway.flow.attempt import Attempts
+from gateway.flow.ceilings import Ceilings
 from gateway.flow.engine import Engine
 from gateway.flow.walk import Means
 from gateway.flow.window import Window
@@ -189,7 +190,9 @@ def too_long_for(**windows: int) -> tuple[Means, Call]:
     """What an engine needs to know these windows, and a call of 2250 tokens."""
     call = a_call()
     call.body["messages"] = [{"role": "user", "content": "x" * 9000}]
-    return Means(window=Window(Roomy(**windows), lambda model: True, FakeClock(1.0))), call
+    tokens = Roomy(**windows)
+    ceilings = Ceilings(lambda: tokens, FakeClock(1.0))
+    return Means(window=Window(tokens, ceilings, lambda model: True)), call
 
 
 async def test_a_prompt_longer_than_the_window_is_refused_before_a_replica_sees_it() -> None:

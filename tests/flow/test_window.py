@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +12,9 @@ from gateway.domain.call import Call, PromptRef
 from gateway.domain.endpoints import COMPLETIONS, EMBEDDINGS, Endpoint
 from gateway.domain.errors import ContextLengthExceeded, LLMError
 from gateway.domain.ports import Counted
+from gateway.flow import ceilings
 from gateway.flow import window as rooms
+from gateway.flow.ceilings import Ceilings
 from gateway.flow.window import Window
 from gateway.testing.fakes import FakeClock, FakeTokens, a_call
 
@@ -55,8 +57,14 @@ def asking(endpoint: Endpoint, **body: Any) -> Call:
     return call
 
 
+def window_of(
+    tokens: FakeTokens, clock: FakeClock | None = None, covers: Callable[[str], bool] = bool
+) -> Window:
+    return Window(tokens, Ceilings(lambda: tokens, clock or FakeClock()), covers)
+
+
 async def excess(tokens: FakeTokens, call: Call) -> ContextLengthExceeded | None:
-    return await Window(tokens, lambda model: True, FakeClock()).excess(call, "m", call.body)
+    return await window_of(tokens).excess(call, "m", call.body)
 
 
 async def test_a_short_prompt_asks_nobody_anything() -> None:
@@ -135,10 +143,10 @@ async def test_where_nobody_can_tell_the_replica_decides(tokens: Counts) -> None
 async def test_a_count_that_does_not_come_in_time_holds_nobody_up(
     broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rooms, "_ASK_SECONDS", 0.01)
+    monkeypatch.setattr(ceilings, "_ASK_SECONDS", 0.01)
     monkeypatch.setattr(rooms, "_COUNT_SECONDS", 0.01)
     tokens, clock = Counts(), FakeClock(1.0)
-    window, call = Window(tokens, lambda model: True, clock), saying("x" * 9000)
+    window, call = window_of(tokens, clock), saying("x" * 9000)
 
     def breaks(now: bool) -> None:
         tokens.hangs = now and broken == "hangs"
@@ -157,7 +165,7 @@ async def test_a_count_that_does_not_come_in_time_holds_nobody_up(
 
 async def test_a_window_is_asked_for_once_in_a_while_and_only_where_it_is_wanted() -> None:
     tokens, clock = Counts(), FakeClock()
-    window, call = Window(tokens, lambda model: model == "m", clock), saying("x" * 9000)
+    window, call = window_of(tokens, clock, lambda model: model == "m"), saying("x" * 9000)
     clock.now = 1.0
     for _ in range(3):
         assert await window.excess(call, "m", call.body) is not None

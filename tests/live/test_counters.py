@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.adapters import redis_line
 from gateway.adapters.redis_counters import RedisCounters
 from gateway.domain.counters import Full
 from tests.live.counting_process import TTL_S, WINDOW, claim
@@ -20,6 +21,12 @@ pytestmark = pytest.mark.live
 
 ROOT = Path(__file__).parents[2]
 LIMIT, PROCESSES, CALLS = 61, 4, 50
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the processes that are counted with: how fast Redis answers is not tried here."""
+    monkeypatch.setattr(redis_line, "BUDGET_S", 10.0)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from gateway import Call, Outcome, Refusal, Usage
 from gateway.domain.call import OutcomeKind
 from gateway.domain.counters import CountersUnavailable
-from gateway.domain.fixed import FixedCounters
+from gateway.domain.fixed import Alone, FixedCounters
 from gateway.domain.ledger import Spent
 from gateway.domain.prices import Price, Prices
 from policies.budget import Budget
@@ -52,6 +53,39 @@ async def test_money_is_reserved_and_settles_on_what_a_call_did_cost() -> None:
     await first.holds.release(done(1000, 500))
     assert bench.heard.used["ide", "budget"] == 0.2
     await ended(policy, call(max_tokens=3900))
+
+
+async def test_an_answer_without_a_bound_may_fill_the_window_and_that_is_reserved() -> None:
+    bench = priced(reach=Alone(4096))
+    policy = budget(bench, {"per": "key", "tokens": 10_000})
+    first, second = call(), call()
+    await policy.before(first)
+    await policy.before(second)
+    error = await refusal(policy, call())
+    assert "Name max_tokens to ask for less." in error.public
+    await ended(policy, call(max_tokens=1000))
+    assert "max_tokens" not in (await refusal(policy, call(max_tokens=5000))).public
+    for one in (first, second):
+        await one.holds.release(done(10, 4086))
+    assert "1798 of 10000 tokens" in (await refusal(policy, call(max_tokens=5000))).public
+
+
+async def test_a_call_that_may_fall_back_reserves_the_dearest_and_pays_for_who_answered() -> None:
+    class Table(Alone):
+        def models(self, model: str) -> tuple[str, ...]:
+            return (model, "dear")
+
+    prices = Prices({"m": Price(0, 1_000_000_000), "dear": Price(0, 5_000_000_000)})
+    bench = Bench(MARCH, prices=prices, reach=Table())
+    policy = budget(bench, {"per": "team", "money": 10})
+    await refusal(policy, call(max_tokens=2001))
+    cheap, dear = call(max_tokens=1000), call(max_tokens=1000)
+    await policy.before(cheap)
+    await policy.before(dear)
+    await cheap.holds.release(replace(done(0, 1000), model="m"))
+    assert bench.heard.used["ide", "budget"] == 0.1
+    await dear.holds.release(replace(done(0, 1000), model="dear"))
+    assert bench.heard.used["ide", "budget"] == 0.6
 
 
 async def test_tokens_are_the_budget_of_models_that_cost_nothing() -> None:

@@ -103,3 +103,13 @@ def test_more_files_may_be_denied_to_models_and_secrets_refused() -> None:
     assert (Settings().assist.denied_paths, Settings().assist.secrets) == ((), "redact")
     with pytest.raises(ValidationError, match="'redact', 'refuse' or 'allow'"):
         Settings(assist={"secrets": "hide"})  # type: ignore[arg-type]
+
+
+def test_metrics_that_other_machines_may_read_without_a_key_are_told() -> None:
+    def told(**server: object) -> list[str]:
+        return Settings(server=Server.model_validate(server)).open_pages()
+
+    [line] = told(host="0.0.0.0")
+    assert "server.metrics_need_key: true" in line
+    assert told(host="0.0.0.0", metrics_need_key=True) == []
+    assert told() == []

@@ -16,7 +16,7 @@ from gateway.settings import Settings, Team
 from gateway.settings.teams import KeyHash, hash_key
 from gateway.testing.mock_vllm import MockVLLM
 from gateway.testing.served import ServedGateway, fleet_on
-from gateway.web.access import ANYBODY, CALLS, ROUTES, Place, told
+from gateway.web.access import ANYBODY, CALLS, METRICS, OPERATOR, ROUTES, Place, table, told
 from gateway.web.server import create_app
 from tests.shared_gateway import forgetful
 
@@ -40,6 +40,7 @@ TEAMS = (
             key("early", roles=["user", "author", "operator"], not_before=FUTURE),
             key("elsewhere", roles=["user", "author", "operator"], routes=["/nowhere/*"]),
             key("other-model", models=["other-*"]),
+            key("prometheus", roles=["operator"], routes=["/metrics"]),
         ),
     ),
     Team(name="batch", keys=(key("batch"),)),
@@ -85,6 +86,19 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         _STORED["revoked"] = made["key"]
         assert httpx.delete(f"{served.url}/admin/keys/gone", headers=admin).status_code == 200
         yield gateway
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """One whose metrics are not for everybody."""
+    settings = forgetful(
+        teams=TEAMS,
+        state={"folder": tmp_path_factory.mktemp("kept")},
+        identity={"failures": 0},
+        server={"metrics_need_key": True},
+    )
+    with ServedGateway(fleet_on(["http://127.0.0.1:1/v1"]), settings) as served:
+        yield House(served.url)
 
 
 _STORED: dict[str, str] = {}
@@ -165,6 +179,45 @@ def test_a_key_for_other_models_cannot_have_code_explained_by_this_one(house: Ho
 def test_a_public_route_asks_for_no_key(house: House, place: Place) -> None:
     for name in (None, "wrong", "expired"):
         assert house.status(place, name)[0] == 200
+
+
+def test_metrics_that_need_a_key_are_for_operators_alone(kept: House) -> None:
+    for name in (None, "wrong", "expired", "early"):
+        assert kept.status(METRICS, name) == (401, "invalid_api_key"), name
+    for name in ("user", "author", "batch"):
+        assert kept.status(METRICS, name) == (403, "role_required"), name
+    assert kept.status(METRICS, "elsewhere") == (403, "route_not_permitted")
+    for name in ("operator", "admin", "prometheus"):
+        assert kept.status(METRICS, name) == (200, ""), name
+
+
+def test_a_refused_look_at_metrics_shows_none_and_says_what_to_give(kept: House) -> None:
+    answer = httpx.get(f"{kept.url}/metrics")
+    assert "Authorization: Bearer" in answer.json()["error"]["message"]
+    assert "gw_" not in answer.text
+    shown = {"authorization": "Bearer sk-prometheus"}
+    assert "gw_requests_total" in httpx.get(f"{kept.url}/metrics", headers=shown).text
+
+
+@pytest.mark.parametrize("place", GUARDED, ids=" ".join)
+def test_the_key_of_a_prometheus_opens_nothing_else(kept: House, place: Place) -> None:
+    assert kept.status(place, "prometheus")[0] == 403
+
+
+def test_where_metrics_need_a_key_all_else_is_as_it_was(kept: House) -> None:
+    server = Settings.model_validate({"server": {"metrics_need_key": True}}).server
+    assert dict(table(server)) == {**ROUTES, METRICS: OPERATOR}
+    assert kept.status(("GET", "/healthz"), None) == (200, "")
+    assert kept.status(("GET", "/readyz"), None) != (401, "invalid_api_key")
+    document = httpx.get(f"{kept.url}/openapi.json").json()
+    said = document["paths"]["/metrics"]["get"]["description"]
+    assert said == "For keys with the role operator."
+
+
+def test_where_nobody_needs_a_key_nobody_needs_one_for_metrics() -> None:
+    settings = forgetful(server={"metrics_need_key": True})
+    with ServedGateway(fleet_on(["http://127.0.0.1:1/v1"]), settings) as served:
+        assert httpx.get(f"{served.url}/metrics").status_code == 200
 
 
 def test_models_are_those_that_the_key_may_ask_for(house: House) -> None:

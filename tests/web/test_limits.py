@@ -59,6 +59,24 @@ async def test_two_hundred_callers_at_once_never_pass_a_limit_of_calls(
     assert len([one for one in mock.requests() if one.path == "/v1/chat/completions"]) == 20
 
 
+async def test_callers_that_bound_nothing_do_not_overspend_either(
+    mock_vllm_factory: MockFleet, serve: tuple[Serve, MockVLLM]
+) -> None:
+    """Each answer fills the window of 120 tokens, about; all of them come at once."""
+    served, mock = serve
+    mock.script(Behaviour(tokens=100))
+    with served(budget={"rules": [{"per": "team", "tokens": 20_000}]}) as url:
+        answers = await crowd(url, 60, max_tokens=None)
+    used = [one.json()["usage"]["total_tokens"] for one in answers if one.status_code == 200]
+    assert 0 < sum(used) <= 20_000
+    refused = [one.json()["error"]["message"] for one in answers if one.status_code == 429]
+    assert len(used) + len(refused) == 60
+    assert all("Name max_tokens to ask for less." in message for message in refused)
+    # As many as the windows of those that ran allow: 4096 tokens each.
+    assert len(used) >= 4
+    assert refused
+
+
 async def test_two_hundred_callers_at_once_never_overspend_a_budget(
     serve: tuple[Serve, MockVLLM],
 ) -> None:

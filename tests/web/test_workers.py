@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -29,7 +30,10 @@ class Worker:
     def is_ready(self, timeout: float) -> bool:
         return self.ready
 
-    def is_alive(self, timeout: float = 0.0) -> bool:
+    def is_alive(self) -> bool:
+        return self.looks > 0
+
+    def ping(self, timeout: float) -> bool:
         return self.looks > 0
 
     def start(self) -> None:
@@ -116,10 +120,52 @@ def test_whoever_dies_is_replaced_and_no_other_is_touched(
     assert not supervisor.should_exit.is_set()
 
 
-def test_what_cannot_be_started_at_first_ends_them_all(
+class Dying(Worker):
+    """Alive until it is asked for a word, which never comes."""
+
+    def ping(self, timeout: float) -> bool:
+        assert timeout < 5
+        self.looks -= 1
+        return False
+
+
+def test_nobody_waits_for_the_word_of_one_that_dies_meanwhile(
     supervisor: Workers, replaced: list[Worker]
 ) -> None:
-    failed, other = dead(11, STARTUP_FAILURE), Worker(12, ready=False, looks=9)
+    supervisor.processes = [Dying(11, looks=2), Worker(12, looks=9)]  # type: ignore[list-item]
+    supervisor.keep_subprocess_alive()
+    assert len(replaced) == 1
+
+
+def test_one_that_hangs_is_replaced_when_patience_ends(
+    supervisor: Workers, replaced: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = itertools.count(0, 10)
+    monkeypatch.setattr(workers.time, "monotonic", lambda: next(seconds))
+    supervisor.config.timeout_worker_healthcheck = 60
+    hung = Dying(11, looks=99)
+    supervisor.processes = [hung, Worker(12, looks=9)]  # type: ignore[list-item]
+    supervisor.keep_subprocess_alive()
+    assert len(replaced) == 1
+    assert next(seconds) < 120
+
+
+def test_a_signal_is_heard_while_a_worker_says_nothing(
+    supervisor: Workers, replaced: list[Worker]
+) -> None:
+    silent = Dying(11, looks=99)
+    supervisor.processes = [silent, Worker(12, looks=9)]  # type: ignore[list-item]
+    supervisor.signal_queue.append(signal.SIGTERM)
+    supervisor.keep_subprocess_alive()
+    assert silent.looks == 98
+    assert not replaced
+
+
+@pytest.mark.parametrize("exitcode", [1, STARTUP_FAILURE])
+def test_what_cannot_be_started_at_first_ends_them_all(
+    supervisor: Workers, replaced: list[Worker], exitcode: int
+) -> None:
+    failed, other = dead(11, exitcode), Worker(12, ready=False, looks=9)
     failed.ready = False
     supervisor.processes = [failed, other]  # type: ignore[list-item]
     supervisor.keep_subprocess_alive()
