@@ -215,7 +215,7 @@ class Telemetry:
         names = (call.endpoint.operation, genai.PROVIDER, model)
         if call.stream and outcome.first_token_seconds is not None:
             meters.observe(metrics.FIRST_TOKEN, outcome.first_token_seconds, *names)
-        if (usage := outcome.usage) is not None:
+        if (usage := outcome.counted) is not None:
             meters.add(metrics.INPUT_TOKENS, max(0, usage.prompt), *names)
             meters.add(metrics.OUTPUT_TOKENS, max(0, usage.completion), *names)
             meters.add(metrics.CACHED_TOKENS, max(0, usage.cached), *names)
@@ -228,8 +228,8 @@ class Telemetry:
         variant = self._variants.label(shadow + prompt.variant)
         self._meters.add(metrics.PROMPT_REQUESTS, 1, text, variant, outcome.kind.value)
         self._meters.observe(metrics.PROMPT_DURATION, outcome.seconds, name, variant)
-        if outcome.usage is not None:
-            tokens = max(0, outcome.usage.completion)
+        if outcome.counted is not None:
+            tokens = max(0, outcome.counted.completion)
             self._meters.add(metrics.PROMPT_TOKENS, tokens, name, variant)
 
     def _model(self, call: Call) -> str:

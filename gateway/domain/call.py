@@ -128,6 +128,11 @@ class Outcome:
     first_token_seconds: float | None = None
     queue_seconds: float = 0.0
 
+    @property
+    def counted(self) -> Usage | None:
+        """The tokens as a replica told them; None where that is our own guess."""
+        return None if self.usage is None or self.usage.estimated else self.usage
+
 
 def _by_client() -> GatewayError | None:
     return None

@@ -72,7 +72,7 @@ def outcome_attributes(call: Call, outcome: Outcome) -> Attributes:
     """What is known when it has ended. Tokens only as somebody counted them; the finish reason of
     anything but a completed inference is `error`."""
     attributes: Attributes = {}
-    if (usage := outcome.usage) is not None:
+    if (usage := outcome.counted) is not None:
         attributes["gen_ai.usage.input_tokens"] = usage.prompt
         attributes["gen_ai.usage.output_tokens"] = usage.completion
         attributes["gen_ai.usage.cache_read.input_tokens"] = usage.cached

@@ -33,7 +33,11 @@ async def model() -> AsyncIterator[EmbeddedModel]:
 
 @pytest.fixture(scope="module")
 def client(model: EmbeddedModel) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=model.base_url, trust_env=False, timeout=60) as client:
+    # It closes connections that are idle for five seconds, which a busy machine may take.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(
+        base_url=model.base_url, trust_env=False, timeout=60, limits=limits
+    ) as client:
         yield client
 
 
