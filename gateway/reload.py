@@ -74,18 +74,33 @@ class Reload:
         self._asked.set()
 
     @asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
-        """While this lasts, changes are taken over, beginning with those that were made while
-        this process started."""
+    async def watching(self, *, strict: bool = False) -> AsyncIterator[None]:
+        """While this lasts, changes are taken over. Those that were made since the files were read
+        hold before it begins: a worker that stands in for a dead one is given what was read at
+        the first start, where a key may be good that is not any more. If such a change is broken,
+        that goes on, or, where it is `strict`, ConfigError."""
         if self._again is None:
             yield
             return
+        await self._catch_up(self._again, strict=strict)
         task = asyncio.create_task(self._watch(self._again))
         try:
             yield
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    async def _catch_up(self, again: Callable[[], Settings], *, strict: bool) -> None:
+        sha = await asyncio.to_thread(watch.digest, self._places())
+        if sha == self._seen:
+            return
+        try:
+            done = await self.load(again, sha)
+        except Exception:  # a marked edge, as that of the watch
+            self._crashed()
+            done = False
+        if strict and not done:
+            raise ConfigError(list(self.state.problems))
 
     async def _watch(self, again: Callable[[], Settings]) -> None:
         sight: watch.Sight | None = None
@@ -97,9 +112,7 @@ class Reload:
                 if asked or sight is None or settings.reload.watch:
                     sight = await self._look(again, sight, asked=asked)
             except Exception:
-                # A marked edge: whatever a file's content does to us, the watch must go on.
-                _log.exception("the configuration could not be reloaded")
-                self._failed(self._seen, [Problem("gateway", 0, "reloading failed; see the log")])
+                self._crashed()
             try:
                 async with asyncio.timeout(settings.reload.poll_s):
                     await self._asked.wait()
@@ -166,6 +179,11 @@ class Reload:
             fix = "undo the last change of it"
             problem = Problem(file, 0, f"LiteLLM does not accept it: {said}", fix)
             raise ConfigError([problem]) from error
+
+    def _crashed(self) -> None:
+        # A marked edge: whatever a file's content does to us, the watch must go on.
+        _log.exception("the configuration could not be reloaded")
+        self._failed(self._seen, [Problem("gateway", 0, "reloading failed; see the log")])
 
     def _tell(self, action: str, sha: str, facts: dict[str, Any]) -> None:
         self._gateway.audit.put("gateway", action, sha, {"process": os.getpid(), **facts})

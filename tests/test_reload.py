@@ -14,10 +14,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.adapters.watch import digest
 from gateway.bootstrap import Gateway
 from gateway.client import chat, new_call
+from gateway.domain.document import ConfigError
 from gateway.domain.errors import ModelNotFound
-from gateway.plan import fleet_of
+from gateway.plan import fleet_of, places
 from gateway.reload import _FIXED, Reload
 from gateway.settings import ConfigPaths, Settings, load
 from gateway.settings.tree import SECTIONS
@@ -206,6 +208,22 @@ async def test_what_changed_while_the_process_started_is_taken_over(files: Files
     reload = Reload(gateway, files.read, sha="another")
     async with gateway.running(), reload.watching():
         await until(lambda: reload.state.sha != "another")
+
+
+async def test_a_worker_that_starts_late_serves_nothing_that_is_no_longer_so(files: Files) -> None:
+    settings = files.read()
+    sha = digest(places(settings))
+    files.settings.write_text(f"{QUICK}qeue: {{size: 3}}\n")
+    late = Reload(gateway := Gateway(settings, fleet_of(settings)), files.read, sha=sha)
+    with pytest.raises(ConfigError, match="qeue"):
+        async with late.watching(strict=True):
+            pytest.fail("served")
+    files.settings.write_text(f"{QUICK}queue: {{size: 3}}\n")
+    reload = Reload(gateway, files.read, sha=sha)
+    async with gateway.running(), reload.watching(strict=True):
+        assert gateway.house.settings.queue.size == 3
+        assert reload.state.sha != sha  # at once
+        assert not reload.state.problems
 
 
 async def test_a_reader_that_crashes_does_not_end_the_watch(files: Files) -> None:

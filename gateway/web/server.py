@@ -71,7 +71,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(gateway.running())
-            await stack.enter_async_context(reload.watching())
+            await stack.enter_async_context(reload.watching(strict=server.workers > 1))
             handlers = signals(closing, reload.now, alone=server.workers == 1)
             await stack.enter_async_context(handlers)
             opened()
