@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -29,6 +30,34 @@ _WORD_SECONDS = 1.0
 _AGAIN_SECONDS = 5.0
 
 
+class Worker(Process):
+    """One of them, as its supervisor sees it. uvicorn waits for the word of one that dies meanwhile
+    as long as for that of one that hangs; and what one says too late, it takes for the answer to
+    its next question."""
+
+    _unanswered = False
+
+    def _healthcheck(self, timeout: float) -> bool | None:
+        """Whether it serves already; None where it says nothing within `timeout` seconds."""
+        ends = time.monotonic() + timeout
+        try:
+            if self._unanswered and self._said(ends) is None:
+                return None
+            self.parent_conn.send(b"ping")
+            self._unanswered = True
+            return self._said(ends)
+        except (OSError, EOFError, pickle.UnpicklingError):
+            return None
+
+    def _said(self, ends: float) -> bool | None:
+        while not self.parent_conn.poll(max(0.0, min(_WORD_SECONDS, ends - time.monotonic()))):
+            if not self.process.is_alive() or time.monotonic() >= ends:
+                return None
+        started: bool = self.parent_conn.recv()
+        self._unanswered = False
+        return started
+
+
 class Workers(Multiprocess):
     """Each worker reads the configuration for itself: a broken one keeps the last good in all of
     them, and none goes through a restart of several seconds. `failed` says whether they could not
@@ -40,12 +69,19 @@ class Workers(Multiprocess):
         self._served = False
         self._again = 0.0
 
+    def init_processes(self) -> None:
+        """Start them all."""
+        self.processes += [Worker(self.config, self.sockets) for _ in range(self.processes_num)]
+        for process in self.processes:
+            process.start()
+
     def keep_subprocess_alive(self) -> None:
         """Start anew who has died. uvicorn ends all of them where one cannot start; once any has
         served, a file that is broken meanwhile is no reason to."""
+        patience = self.config.timeout_worker_healthcheck
         self._served = self._served or any(one.is_ready(timeout=1) for one in self.processes)
         for place, process in enumerate(self.processes):
-            if self.should_exit.is_set() or self._lives(process):
+            if self.should_exit.is_set() or process.is_alive(timeout=patience):
                 continue
             process.kill()  # it may only be hung
             process.join()
@@ -55,19 +91,8 @@ class Workers(Multiprocess):
             _log.warning(
                 "worker %s has ended (%s); starting another", process.pid, process.exitcode
             )
-            self.processes[place] = Process(self.config, self.sockets)
+            self.processes[place] = Worker(self.config, self.sockets)
             self.processes[place].start()
-
-    def _lives(self, process: Process) -> bool:
-        """Whether it says so. uvicorn waits for the word of one that dies meanwhile as long as for
-        that of one that hangs, and hears no signal until then."""
-        ends = time.monotonic() + self.config.timeout_worker_healthcheck
-        while process.process.is_alive():
-            if process.ping(timeout=_WORD_SECONDS) or self.signal_queue:
-                return True
-            if time.monotonic() >= ends:
-                return False
-        return False
 
     def _start_again(self, process: Process) -> bool:
         """Whether it is time to try once more what has just failed."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
+from multiprocessing import Pipe
 
 import pytest
 import uvicorn
@@ -30,10 +31,7 @@ class Worker:
     def is_ready(self, timeout: float) -> bool:
         return self.ready
 
-    def is_alive(self) -> bool:
-        return self.looks > 0
-
-    def ping(self, timeout: float) -> bool:
+    def is_alive(self, timeout: float = 0.0) -> bool:
         return self.looks > 0
 
     def start(self) -> None:
@@ -99,7 +97,7 @@ def replaced(monkeypatch: pytest.MonkeyPatch) -> list[Worker]:
         found.append(Worker(100 + len(found), looks=9))
         return found[-1]
 
-    monkeypatch.setattr(workers, "Process", another)
+    monkeypatch.setattr(workers, "Worker", another)
     return found
 
 
@@ -120,45 +118,46 @@ def test_whoever_dies_is_replaced_and_no_other_is_touched(
     assert not supervisor.should_exit.is_set()
 
 
-class Dying(Worker):
-    """Alive until it is asked for a word, which never comes."""
+class Spoken(workers.Worker):
+    """Without a process behind it: `alive` says whether there is one; the test speaks for it."""
 
-    def ping(self, timeout: float) -> bool:
-        assert timeout < 5
-        self.looks -= 1
-        return False
+    def __init__(self) -> None:
+        self.parent_conn, self.child_conn = Pipe()
+        self.alive = True
+        self.process = self  # type: ignore[assignment]
 
-
-def test_nobody_waits_for_the_word_of_one_that_dies_meanwhile(
-    supervisor: Workers, replaced: list[Worker]
-) -> None:
-    supervisor.processes = [Dying(11, looks=2), Worker(12, looks=9)]  # type: ignore[list-item]
-    supervisor.keep_subprocess_alive()
-    assert len(replaced) == 1
+    def is_alive(self, timeout: float = 0.0) -> bool:
+        return self.alive
 
 
-def test_one_that_hangs_is_replaced_when_patience_ends(
-    supervisor: Workers, replaced: list[Worker], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seconds = itertools.count(0, 10)
-    monkeypatch.setattr(workers.time, "monotonic", lambda: next(seconds))
-    supervisor.config.timeout_worker_healthcheck = 60
-    hung = Dying(11, looks=99)
-    supervisor.processes = [hung, Worker(12, looks=9)]  # type: ignore[list-item]
-    supervisor.keep_subprocess_alive()
-    assert len(replaced) == 1
-    assert next(seconds) < 120
+def test_nobody_waits_for_the_word_of_one_that_has_died() -> None:
+    worker = Spoken()
+    worker.alive = False
+    began = time.monotonic()
+    assert not worker.ping(timeout=60)
+    assert time.monotonic() - began < 30
 
 
-def test_a_signal_is_heard_while_a_worker_says_nothing(
-    supervisor: Workers, replaced: list[Worker]
-) -> None:
-    silent = Dying(11, looks=99)
-    supervisor.processes = [silent, Worker(12, looks=9)]  # type: ignore[list-item]
-    supervisor.signal_queue.append(signal.SIGTERM)
-    supervisor.keep_subprocess_alive()
-    assert silent.looks == 98
-    assert not replaced
+def test_one_that_hangs_is_waited_for_no_longer_than_told() -> None:
+    assert not Spoken().ping(timeout=0.01)
+
+
+def test_what_it_says_too_late_answers_no_later_question() -> None:
+    worker = Spoken()
+    assert not worker.is_ready(timeout=0.01)
+    worker.child_conn.send(False)  # to the first question: it was still starting
+    worker.child_conn.send(True)
+    assert worker.is_ready(timeout=5)
+    assert worker.child_conn.recv() == b"ping"
+    assert worker.child_conn.recv() == b"ping"
+    assert not worker.child_conn.poll()
+
+
+def test_it_is_asked_nothing_more_before_it_has_answered() -> None:
+    worker = Spoken()
+    assert [worker.is_ready(timeout=0.01) for _ in range(3)] == [False] * 3
+    assert worker.child_conn.recv() == b"ping"
+    assert not worker.child_conn.poll()
 
 
 @pytest.mark.parametrize("exitcode", [1, STARTUP_FAILURE])
