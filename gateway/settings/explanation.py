@@ -30,6 +30,22 @@ def reason(item: Any) -> str:
     return text[0].lower() + text[1:] if text.startswith(("Input ", "String ")) else text
 
 
+def faults(error: ValidationError) -> list[Any]:
+    """pydantic's errors, each mistake once: it also calls a list or mapping too short when it has
+    left out what is wrong inside."""
+    items = error.errors(include_url=False, include_input=False)
+    places = [item["loc"] for item in items]
+    return [
+        item
+        for item in items
+        if item["type"] != "too_short" or not any(_inside(item["loc"], one) for one in places)
+    ]
+
+
+def _inside(outer: Path, place: Path) -> bool:
+    return len(place) > len(outer) and place[: len(outer)] == outer
+
+
 def explain(
     document: Document,
     error: ValidationError,
@@ -41,7 +57,7 @@ def explain(
     """Every error at its line. `known` gives the keys that could stand where an unknown one
     does, `fix` what to type for a value that does not fit."""
     found = []
-    for item in error.errors(include_url=False, include_input=False):
+    for item in faults(error):
         path = [*prefix, *item["loc"]]
         if item["type"] == "extra_forbidden":
             message = f"unknown key {dotted(path)!r}"

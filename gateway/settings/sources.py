@@ -14,7 +14,7 @@ from pydantic_settings import PydanticBaseSettingsSource
 from gateway.domain.document import ConfigError, Document, Problem, did_you_mean
 from gateway.settings import policies, teams
 from gateway.settings.environment import read_environment
-from gateway.settings.explanation import dotted, reason
+from gateway.settings.explanation import dotted, faults, reason
 from gateway.settings.identity import Jwt
 from gateway.settings.limits import ModelLimits
 from gateway.settings.paths import ConfigPaths, read_document, resolve
@@ -202,7 +202,7 @@ def _join(
     try:
         settings = _build(Settings, [*sources, _Given(fixed)])
     except ValidationError as error:
-        found += [_misfit(item, origins) for item in error.errors(include_url=False)]
+        found += [_misfit(item, origins) for item in faults(error)]
         return None
     settings._origins = origins
     return settings
