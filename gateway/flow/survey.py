@@ -22,7 +22,7 @@ NEAR_LINES = 2000
 MOST_SCOPE_LINES = 400
 """A definition longer than this is no selection that anybody meant."""
 SECONDS = 2.0
-"""How long all the related files of one request may take; the rest go without a structure."""
+"""Of processor time, for all related files of one request; the rest go without a structure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Surveyor:
     """Work for a thread: it takes some milliseconds for each file, and waits for nothing."""
 
     def __init__(
-        self, syntax: Syntax, screen: Screen, clock: Callable[[], float] = time.monotonic
+        self, syntax: Syntax, screen: Screen, clock: Callable[[], float] = time.thread_time
     ) -> None:
         self._syntax = syntax
         self._screen = screen
