@@ -172,3 +172,13 @@ def test_settings_travel_to_worker_processes_whole(tmp_path: Path, write: Write)
 
     assert copy == settings
     assert copy.origin("server", "port").line == 1
+
+
+def test_a_wrong_value_inside_a_list_or_mapping_is_told_once(tmp_path: Path, write: Write) -> None:
+    jwt = "issuer: i, audience: a, jwks: keys.json"
+    write("gateway.yaml", f"identity:\n  jwt: {{{jwt}, algorithms: [HS256], teams: {{a: ide}}}}\n")
+    (one,) = problems_of(tmp_path)
+    assert "identity.jwt.algorithms.0: input should be 'RS256'" in one.message
+
+    write("gateway.yaml", f"identity:\n  jwt: {{{jwt}, algorithms: [], teams: {{}}}}\n")
+    assert len(problems_of(tmp_path)) == 2
