@@ -84,11 +84,11 @@ class Gateway:
         from gateway.adapters.litellm_router import LiteLLMRouter
 
         packages.check_state(settings)
+        # Telemetry is made after what tells it of itself.
         self.counting = Counting(settings.state, lambda *said: self.telemetry.change(*said))
         self.keeping = Keeping(settings.state, lambda *said: self.telemetry.change(*said))
         self.keys = StoredKeys(self.keeping.database, settings.state.file)
         self.tokens = tokens_of(settings)
-        self._ceilings = Ceilings(lambda: self.house.tokens, time.monotonic)
         self.tools = self._tools()
         plan = plan_of(settings, fleet, self.tools)
         self.states = ReplicaStates(
@@ -107,15 +107,15 @@ class Gateway:
         self.telemetry = Telemetry(
             settings.telemetry, self.router.models, time.monotonic, self.records.keep
         )
+        self._names, self._providers = Resolver(), LiteLLMProviders()
         self._wire = AiohttpWire(connect=settings.timeouts.connect_s)
-        self._providers = LiteLLMProviders()
         self._discovery = Discovery(self._wire, self._server, self._take_models)
         self._health = self._watch(settings)
         self.admission = self._queues(settings)
         hedging, retries = settings.hedging, settings.retries
         self._budget = RetryBudget(retries.budget, retries.floor, time.monotonic)
         self._hedging = Hedging(hedging.models, hedging.budget, hedging.min_samples)
-        self._names, self._syntax, self._sessions = Resolver(), TreeSitter(), Sessions()
+        self._syntax, self._sessions = TreeSitter(), Sessions()
         self.shadows = Shadows(random.random, self.telemetry.count)
         self.house = self.build(plan)
 
@@ -126,7 +126,7 @@ class Gateway:
             ledger=self.keeping.ledger,
             audit=self.keeping.audit,
             meters=Metered(lambda: self.telemetry),
-            reach=Reach(lambda: self.router, self._ceilings),
+            reach=Reach(lambda: self.router, lambda: self.house.ceilings),
         )
 
     def _watch(self, settings: Settings) -> Health:
@@ -140,6 +140,7 @@ class Gateway:
         )
 
     def _told(self) -> Told:
+        # Telemetry takes the records, and so is made after them.
         return Told(
             lambda count: self.telemetry.records_dropped(count),
             lambda is_so: self.telemetry.records_shared(1 if is_so else -1),
@@ -179,7 +180,7 @@ class Gateway:
         """New rooms over what lasts. Changes nothing that is in use, and may run in any thread."""
         settings = plan.settings
         keys, timeouts = MergedKeys(settings, self.keys, self.tokens), timeouts_of(settings)
-        identify = Identify(keys, time.time)
+        identify, streams = Identify(keys, time.time), streams_of(settings)
         tokens = ReplicaTokens(
             self._wire,
             self.router.replicas,
@@ -187,7 +188,8 @@ class Gateway:
             clock=time.monotonic,
         )
         intake = Intake(input_limits_of(settings), self._names, self._group)
-        window = Window(tokens, self._ceilings, lambda model: intake.bounds(model).window)
+        ceilings = Ceilings(tokens, time.monotonic)
+        window = Window(tokens, ceilings, lambda model: intake.bounds(model).window)
         answers = self._pipeline(
             plan, timeouts, identify, Means(self._budget, self._hedging, tokens, window)
         )
@@ -205,9 +207,7 @@ class Gateway:
             limits=limits,
             extras=Extras(self.shadows, self._syntax),
         )
-        return House(
-            plan, timeouts, streams_of(settings), identify, intake, answers, assist, tokens
-        )
+        return House(plan, timeouts, streams, identify, intake, answers, assist, tokens, ceilings)
 
     def _pipeline(
         self, plan: Plan, timeouts: Timeouts, identify: Identify, means: Means

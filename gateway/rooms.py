@@ -8,6 +8,7 @@ from gateway.adapters.prompts import PromptFiles
 from gateway.adapters.tokens import ReplicaTokens
 from gateway.domain.limits import StreamLimits, Timeouts
 from gateway.flow.assist import Assist
+from gateway.flow.ceilings import Ceilings
 from gateway.flow.identify import Identify
 from gateway.flow.intake import Intake
 from gateway.flow.pipeline import Pipeline
@@ -28,6 +29,7 @@ class House:
     answers: Pipeline
     assist: Assist
     tokens: ReplicaTokens
+    ceilings: Ceilings
 
     @property
     def settings(self) -> Settings:

@@ -126,7 +126,10 @@ class Budget(Policy):
             for name, account in accounts.items():
                 await self._watch(call, name, account, balances[name].used)
 
-        claims = [self._claim(call, name, one, usage) for name, one in accounts.items()]
+        most = 0
+        if any(one.unit == "money" for one in accounts.values()):
+            most = self.tools.prices.most(self.tools.reach.models(call.model), usage)
+        claims = [self._claim(name, one, one.worth(usage, most)) for name, one in accounts.items()]
         try:
             unavailable = self.settings.when_unavailable
             await self.tools.reserve(call, claims, used, told, when_unavailable=unavailable)
@@ -150,7 +153,7 @@ class Budget(Policy):
             found[rule.account(f"{self.tools.name}:{kind}", names)] = one
         return found
 
-    def _claim(self, call: Call, name: str, account: _Account, usage: Usage) -> Claim:
+    def _claim(self, name: str, account: _Account, amount: int) -> Claim:
         who = account.rule.ledger_words(account.names)
         limit = account.limit if account.rule.hard else None
 
@@ -158,9 +161,7 @@ class Budget(Policy):
             known = await self.tools.ledger.spent(**(who or {}), since=account.period.begins)
             return known.tokens if account.unit == "tokens" else known.cost
 
-        paid = self.tools.prices.most(self.tools.reach.models(call.model), usage)
-        amount, window = account.worth(usage, paid), account.period.window
-        return Claim(name, amount, limit, window, None if who is None else spent)
+        return Claim(name, amount, limit, account.period.window, None if who is None else spent)
 
     async def _watch(
         self, call: Call, name: str, account: _Account, used: int, *, refused: bool = False

@@ -176,6 +176,18 @@ async def test_taking_the_keys_away_from_a_gateway_that_others_reach_is_refused(
         assert gateway.house.settings.keys_configured
 
 
+async def test_what_was_known_of_windows_goes_with_the_replicas_that_had_them(
+    files: Files, mock_vllm_factory: MockFleet
+) -> None:
+    files.name(mock_vllm_factory(model="m", max_model_len=512))
+    async with reloading(files) as (gateway, reload):
+        assert await gateway.tools.reach.window("m") == 512
+        first = reload.state
+        files.name(mock_vllm_factory(model="m", max_model_len=8192))
+        await until(lambda: reload.state is not first)
+        assert await gateway.tools.reach.window("m") == 8192
+
+
 async def test_a_request_stays_in_the_house_that_it_came_into(files: Files, mock: MockVLLM) -> None:
     mock.script(Behaviour(tokens=8, delay_between=0.05))
     async with reloading(files) as (gateway, reload):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from gateway.adapters.stored_keys import (
 )
 from gateway.domain.audit import Event, event_of
 from gateway.domain.errors import InvalidRequest
+from gateway.domain.ledger import new_uid
 from gateway.domain.scope import NOTHING, narrowed
 from gateway.domain.secret_scan import clean
 from gateway.settings.teams import KeyHash, Lifetime, Scope, Team, hash_key
@@ -261,7 +261,8 @@ class KeyStore:
     async def _tell(
         self, connection: AsyncConnection, who: tuple[str, str, str], facts: Mapping[str, Any]
     ) -> None:
-        event = event_of(uuid.uuid4().hex, self._now(), who, facts)
+        now = self._now()
+        event = event_of(new_uid(now, secrets.token_bytes(10)), now, who, facts)
         await self._enter(connection, [event])
 
     async def _changed(self, connection: AsyncConnection) -> None:

@@ -97,6 +97,7 @@ def request_fields(call: Call, outcome: Outcome, span: SpanContext | None) -> di
         "prompt_tokens": usage.prompt if usage else None,
         "completion_tokens": usage.completion if usage else None,
         "cached_tokens": usage.cached if usage else None,
+        "estimated": True if usage and usage.estimated else None,
         "team": call.caller.team,
         "key_id": call.caller.key_id,
         "prompt": str(call.prompt) if call.prompt else None,

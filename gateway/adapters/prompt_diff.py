@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -75,10 +74,10 @@ def _renderings(old: Bundle, new: Bundle, count: Count) -> Iterator[Rendering]:
         was = old.faces.get((locale, ""), old.default)
         for trial in loaded.front.tests:
             try:
-                after = render(loaded, trial.inputs, time.thread_time)
+                after = render(loaded, trial.inputs)
                 # An input that is new is not known to the old text.
                 known = {k: v for k, v in trial.inputs.items() if k in was.front.inputs}
-                before = render(was, known, time.thread_time)
+                before = render(was, known)
             except GatewayError as error:
                 yield Rendering(trial.name, locale, "", 0, 0, 0, 0, False, str(error))
                 continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +108,7 @@ def _of_tests(loaded: Loaded, count: Count) -> Iterator[PromptProblem]:
         if most is None:
             continue
         try:
-            rendered = render(loaded, trial.inputs, time.thread_time)
+            rendered = render(loaded, trial.inputs)
         except GatewayError:
             continue  # its verdict says so
         tokens = sum(count(message["content"]) for message in rendered.messages)

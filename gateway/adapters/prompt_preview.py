@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +83,7 @@ def preview(
 
 def made(loaded: Loaded, inputs: Mapping[str, Any], count: Callable[[str], int]) -> Preview:
     """Rendered and counted at once. PromptInputError (422) when the inputs do not fit."""
-    rendered = render(loaded, inputs, time.thread_time)
+    rendered = render(loaded, inputs)
     counted = {name: count(text) for name, text in blocks(loaded, rendered, inputs).items()}
     return preview(loaded, rendered, inputs, counted)
 
@@ -98,7 +97,7 @@ def prefix_of(loaded: Loaded, rendered: Rendered, inputs: Mapping[str, Any]) -> 
     for name in reversed(volatile):
         changed = _OTHER if not str(inputs.get(name, "")).startswith(_OTHER) else "1"
         try:
-            other = render(loaded, {**inputs, name: changed}, time.thread_time)
+            other = render(loaded, {**inputs, name: changed})
         except GatewayError:
             continue  # such a text does not fit here: the next one, then
         text = "\0".join(f"{one['role']}\n{one['content']}" for one in other.messages)

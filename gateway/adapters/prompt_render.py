@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -36,7 +37,9 @@ class Loaded:
     tags: frozenset[str]
 
 
-def render(loaded: Loaded, inputs: Mapping[str, Any], clock: Callable[[], float]) -> Rendered:
+def render(
+    loaded: Loaded, inputs: Mapping[str, Any], clock: Callable[[], float] = time.thread_time
+) -> Rendered:
     """What `ports.Prompts.render` promises. PromptInputError (422); GatewayError (500) when the
     template itself fails. `clock` is that of the thread's own processor time."""
     values = _checked(loaded, inputs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -92,7 +91,7 @@ def _of(bundle: Bundle, loaded: Loaded, trial: Trial) -> Iterator[str]:
 
 def _rendered(loaded: Loaded, inputs: Mapping[str, Any]) -> Rendered | str:
     try:
-        return render(loaded, inputs, time.thread_time)
+        return render(loaded, inputs)
     except GatewayError as error:
         return f"it does not render: {error}"
 

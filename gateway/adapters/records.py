@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from gateway.domain.call import Attempt, Call, Outcome
+from gateway.domain.call import Attempt, Call, Outcome, Usage
 from gateway.domain.errors import RecordsUnavailable, Unauthorized
 from gateway.domain.record import Note
 
@@ -124,12 +124,16 @@ def document(call: Call, outcome: Outcome, trace_id: str | None, began: float) -
         "seconds": _seconds(outcome.seconds),
         "queue_seconds": _seconds(outcome.queue_seconds),
         "first_token_seconds": _seconds(outcome.first_token_seconds),
-        "tokens": usage
-        and {"prompt": usage.prompt, "completion": usage.completion, "cached": usage.cached},
+        "tokens": usage and _tokens(usage),
         "attempts": [_attempt(one) for one in outcome.attempts],
         "decisions": [_decision(note, call.received) for note in notes],
         "decisions_dropped": record.dropped if record else 0,
     }
+
+
+def _tokens(usage: Usage) -> dict[str, int | bool]:
+    names = ("prompt", "completion", "cached", "estimated")
+    return {name: getattr(usage, name) for name in names}
 
 
 def _attempt(one: Attempt) -> dict[str, Any]:

@@ -165,11 +165,9 @@ def try_(
     from gateway.flow.unmarking import Unmarking
 
     with refusing("mend them and try again"):
-        import time
-
         address = url or _here(settings_of(folder))
         loaded = face_of(folder_of(folder), name, which)
-        rendered = rendered_of(loaded, inputs_of(loaded, given, file), time.thread_time)
+        rendered = rendered_of(loaded, inputs_of(loaded, given, file))
     wanted = model or loaded.front.model.alias or ""
     unmarking = Unmarking(rendered.prefill or "")
     try:

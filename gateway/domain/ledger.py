@@ -142,7 +142,7 @@ def entry_of(
         _bounded(usage.completion),
         _bounded(usage.cached),
         _bounded(prices.charge(call, outcome, usage)),
-        outcome.usage is not None and not usage.estimated,
+        outcome.counted is not None,
         outcome.kind.value,
         outcome.code,
         outcome.status,

@@ -19,7 +19,7 @@ _FAULTS = (Fault.CONNECT, Fault.CONTEXT_WINDOW, Fault.CONTENT_POLICY)
 class Ceilings:
     """`clock` gives monotonic seconds."""
 
-    def __init__(self, tokens: Callable[[], Tokens], clock: Callable[[], float]) -> None:
+    def __init__(self, tokens: Tokens, clock: Callable[[], float]) -> None:
         self._tokens = tokens
         self._clock = clock
         self._known: dict[str, tuple[float, int | None]] = {}
@@ -32,7 +32,7 @@ class Ceilings:
             return window
         try:
             async with asyncio.timeout(_ASK_SECONDS):
-                window = await self._tokens().ceiling(model)
+                window = await self._tokens.ceiling(model)
         except (TimeoutError, GatewayError):
             window = None
         seconds = _UNKNOWN_SECONDS if window is None else _KNOWN_SECONDS
@@ -41,9 +41,9 @@ class Ceilings:
 
 
 class Reach:
-    """Satisfies domain.tools.Reach."""
+    """Satisfies domain.tools.Reach. Both are asked for anew each time: a reload replaces them."""
 
-    def __init__(self, router: Callable[[], Router], ceilings: Ceilings) -> None:
+    def __init__(self, router: Callable[[], Router], ceilings: Callable[[], Ceilings]) -> None:
         self._router = router
         self._ceilings = ceilings
 
@@ -62,5 +62,6 @@ class Reach:
 
     async def window(self, model: str) -> int | None:
         """The largest of those that are known; None where that of `model` itself is not."""
-        own, *others = [await self._ceilings.of(one) for one in self.models(model)]
+        ceilings = self._ceilings()
+        own, *others = [await ceilings.of(one) for one in self.models(model)]
         return None if own is None else max([own, *(one for one in others if one is not None)])

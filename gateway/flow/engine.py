@@ -98,7 +98,7 @@ class Engine:
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
             if opened.reply.usage is None:
-                note_end(opened)  # nobody has begun to read the chunks, or the replica never told
+                note_end(opened)  # nobody has begun to read the chunks
             count_malformed(opened, self._attempts.telemetry)
 
     async def _any_model(self, call: Call, made: list[Attempt], known: Sequence[Replica]) -> Opened:

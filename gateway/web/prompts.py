@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -128,7 +127,7 @@ async def _shown(
         raise NotPermitted(_OTHER_MODEL, param="model", code="model_not_permitted")
     prompts = house.prompts
     loaded, bundle = _chosen(prompts, name, asked)
-    rendered: Rendered = await asyncio.to_thread(render, loaded, asked.inputs, time.thread_time)
+    rendered: Rendered = await asyncio.to_thread(render, loaded, asked.inputs)
     found = blocks(loaded, rendered, asked.inputs)
     models = (asked.model, loaded.prompt.model, *gateway.router.models())
     model = next((one for one in models if one and covers(caller.models, one)), "")

@@ -115,6 +115,11 @@ def test_what_nobody_knows_is_left_out() -> None:
     assert not {"prompt_tokens", "ttft_ms", "trace_id", "replica", "prompt"} & set(fields)
 
 
+def test_tokens_that_no_replica_told_are_marked() -> None:
+    guess = Outcome(OutcomeKind.COMPLETED, 200, usage=Usage(31, 8, estimated=True))
+    assert request_fields(a_call(), guess, None)["estimated"] is True
+
+
 def test_a_failure_is_a_warning_with_its_detail() -> None:
     outcome = Outcome(OutcomeKind.FAILED, 503, "replica_unavailable", "a: refused " + "x" * 9999)
     line = line_of(lambda: log_request(a_call(), outcome, None))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,7 @@ TRIAL = """tests:
 def test_a_structured_answer_is_asked_for_in_openai_s_words(tmp_path: Path) -> None:
     loaded = load(folder(tmp_path, OUTPUT)).loaded("code/x")
 
-    held = render(loaded, {}, time.thread_time).params["response_format"]
+    held = render(loaded, {}).params["response_format"]
 
     assert (held["type"], held["json_schema"]["strict"]) == ("json_schema", True)
     assert held["json_schema"]["schema"]["required"] == ["findings"]

@@ -67,7 +67,7 @@ def test_the_document_tells_the_whole_way_in_seconds_from_its_start() -> None:
         "seconds": 2.0,
         "queue_seconds": 0.25,
         "first_token_seconds": 0.9,
-        "tokens": {"prompt": 5, "completion": 2, "cached": 1},
+        "tokens": {"prompt": 5, "completion": 2, "cached": 1, "estimated": False},
         "attempts": [
             {"replica": "r0", "result": str(Fault.CONNECT), "seconds": 0.1},
             {"replica": "r1", "result": "ok", "seconds": 1.2},

@@ -44,12 +44,13 @@ class Table(FakeRouter):
 
 
 def reach(fleet: Fleet) -> Reach:
-    return Reach(Table, Ceilings(lambda: fleet, FakeClock(1.0)))
+    ceilings = Ceilings(fleet, FakeClock(1.0))
+    return Reach(Table, lambda: ceilings)
 
 
 async def test_a_window_is_asked_for_once_in_a_while() -> None:
     fleet, clock = Fleet(m=100), FakeClock(1.0)
-    ceilings = Ceilings(lambda: fleet, clock)
+    ceilings = Ceilings(fleet, clock)
     assert [await ceilings.of("m") for _ in range(3)] == [100] * 3
     clock.now += 31
     await ceilings.of("m")
@@ -62,7 +63,7 @@ async def test_one_that_nobody_tells_is_unknown_and_soon_asked_for_again(
 ) -> None:
     monkeypatch.setattr(rooms, "_ASK_SECONDS", 0.01)
     fleet, clock = Fleet(m=trouble), FakeClock(1.0)
-    ceilings = Ceilings(lambda: fleet, clock)
+    ceilings = Ceilings(fleet, clock)
     assert [await ceilings.of("m") for _ in range(2)] == [None, None]
     assert len(fleet.asked_for) == 1
     fleet.windows["m"] = 100

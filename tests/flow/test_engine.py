@@ -191,7 +191,7 @@ def too_long_for(**windows: int) -> tuple[Means, Call]:
     call = a_call()
     call.body["messages"] = [{"role": "user", "content": "x" * 9000}]
     tokens = Roomy(**windows)
-    ceilings = Ceilings(lambda: tokens, FakeClock(1.0))
+    ceilings = Ceilings(tokens, FakeClock(1.0))
     return Means(window=Window(tokens, ceilings, lambda model: True)), call
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Literal
 
 import pytest
@@ -105,6 +106,10 @@ def test_related_files_have_the_language_of_their_name_and_a_structure_each() ->
     assert [(one.code, one.message) for one in found.remarks] == [
         ("structure", "b.go: It has syntax errors.")
     ]
+
+
+def test_only_its_own_work_counts_for_that_time() -> None:
+    assert Surveyor(FakeSyntax(), Screen())._clock is time.thread_time
 
 
 def test_files_for_which_there_is_no_time_go_without_a_structure_and_that_is_told() -> None:

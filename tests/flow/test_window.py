@@ -60,7 +60,7 @@ def asking(endpoint: Endpoint, **body: Any) -> Call:
 def window_of(
     tokens: FakeTokens, clock: FakeClock | None = None, covers: Callable[[str], bool] = bool
 ) -> Window:
-    return Window(tokens, Ceilings(lambda: tokens, clock or FakeClock()), covers)
+    return Window(tokens, Ceilings(tokens, clock or FakeClock()), covers)
 
 
 async def excess(tokens: FakeTokens, call: Call) -> ContextLengthExceeded | None:

@@ -10,9 +10,16 @@ from collections import Counter
 import httpx
 
 from gateway.testing.mock_vllm import Behaviour
+from tests.postgres_server import PostgresServer
 
 CLIENTS = 8
 PACED = Behaviour(deltas=("word ",) * 5, delay_between=0.01)
+
+
+def completed_in(ledger: PostgresServer) -> Counter[str]:
+    """The calls of a ledger that were completed, and how often it has each."""
+    rows = ledger.execute("SELECT call_id FROM usage WHERE outcome = 'completed'")
+    return Counter(row["call_id"] for row in rows)
 
 
 class Crowd:

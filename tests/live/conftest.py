@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import openai
 import pytest
 
+from gateway.testing.mock_vllm import MockVLLM
+from tests.live.callers import PACED
 from tests.live.fronted import write_litellm_config
 from tests.live.provision import Report, announce, tail
 from tests.live.vllm_server import Replica, base_urls, start_replicas
@@ -47,6 +49,13 @@ def gateway(
     write_litellm_config(folder, vllm_replicas)
     with served_command(folder) as served:
         yield served
+
+
+@pytest.fixture
+def mock() -> Iterator[MockVLLM]:
+    """A replica that is fast enough for a Crowd, and slow enough to be killed in an answer."""
+    with MockVLLM.start(model="m", script=(PACED,)) as running:
+        yield running
 
 
 @pytest.fixture

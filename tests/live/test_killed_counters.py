@@ -7,8 +7,7 @@ import asyncio
 import hashlib
 import random
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ import pytest
 from gateway.adapters.redis_counters import RedisCounters
 from gateway.domain.period import Period
 from gateway.testing.mock_vllm import MockVLLM
-from tests.live.callers import CLIENTS, PACED, Crowd
+from tests.live.callers import CLIENTS, Crowd, completed_in
 from tests.postgres_server import PostgresServer, postgres_server
 from tests.redis_server import RedisServer, redis_server
 from tests.served_command import ServedCommand, served_command, until
@@ -55,11 +54,6 @@ class Stores:
     redis: RedisServer
     postgres: PostgresServer
 
-    def entered(self) -> Counter[str]:
-        """Calls of the ledger that were completed, and how often it has each."""
-        rows = self.postgres.execute("SELECT call_id FROM usage WHERE outcome = 'completed'")
-        return Counter(row["call_id"] for row in rows)
-
     def used(self) -> dict[str, int]:
         """The tokens of each team, by the ledger."""
         tokens = "sum(prompt_tokens + completion_tokens) AS tokens"
@@ -82,12 +76,6 @@ class Stores:
             return found
 
         return asyncio.run(ask())
-
-
-@pytest.fixture
-def mock() -> Iterator[MockVLLM]:
-    with MockVLLM.start(model="m", script=(PACED,)) as running:
-        yield running
 
 
 @pytest.fixture
@@ -159,7 +147,7 @@ def test_whoever_dies_ledger_and_counters_agree(
         until(lambda: not ledger_waits(last) and shared(last), 60, "caught up")
         journals = folder / "state" / "journal"
         until(lambda: not sum(one.stat().st_size for one in journals.iterdir()), 60, "all read")
-        found, seen = stores.entered(), {*wide.completed, *narrow.completed}
+        found, seen = completed_in(stores.postgres), {*wide.completed, *narrow.completed}
         used, sums = stores.used(), stores.counted()
         progress(
             f"{len(seen)} seen complete, {found.total()} entered; ledger {used}, counted {sums}"

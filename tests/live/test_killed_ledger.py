@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -15,7 +14,7 @@ import httpx
 import pytest
 
 from gateway.testing.mock_vllm import MockVLLM
-from tests.live.callers import PACED, Crowd
+from tests.live.callers import Crowd, completed_in
 from tests.postgres_server import PostgresServer, postgres_server
 from tests.served_command import ServedCommand, served_command, until
 
@@ -24,20 +23,9 @@ pytestmark = pytest.mark.live
 DEATHS = 4
 
 
-def entered(server: PostgresServer) -> Counter[str]:
-    rows = server.execute("SELECT call_id FROM usage WHERE outcome = 'completed'")
-    return Counter(row["call_id"] for row in rows)
-
-
 def waiting(served: ServedCommand) -> Any:
     state = httpx.get(f"{served.url}/readyz").json()["state"]
     return state["ledger"]["waiting"] if state["database"] == "ok" else "away"
-
-
-@pytest.fixture
-def mock() -> Iterator[MockVLLM]:
-    with MockVLLM.start(model="m", script=(PACED,)) as running:
-        yield running
 
 
 @pytest.fixture
@@ -84,7 +72,7 @@ def test_whoever_dies_no_completed_call_is_lost_or_counted_twice(
         until(lambda: waiting(last) == 0, 60, "caught up")
         journals = state / "journal"
         until(lambda: not sum(one.stat().st_size for one in journals.iterdir()), 60, "all read")
-    found = entered(postgres)
+    found = completed_in(postgres)
     progress(f"{len(crowd.completed)} calls seen complete, {len(found)} entered")
     assert len(crowd.completed) > 50
     assert not set(crowd.completed) - found.keys()
@@ -103,16 +91,16 @@ def test_an_older_version_goes_on_beside_a_newer_schema(
     with http, served_command(folder, **environ) as served:
         crowd.url = served.url
         crowd.one(http, "before", stream=False)
-        until(lambda: entered(postgres)["before"] == 1, 30, "entered")
+        until(lambda: completed_in(postgres)["before"] == 1, 30, "entered")
         postgres.execute(
             "ALTER TABLE usage ADD COLUMN region TEXT NOT NULL DEFAULT ''",
             "CREATE INDEX usage_region ON usage (region)",
             "UPDATE alembic_version SET version_num = '0999'",
         )
         crowd.one(http, "beside", stream=True)
-        until(lambda: entered(postgres)["beside"] == 1, 30, "entered")
+        until(lambda: completed_in(postgres)["beside"] == 1, 30, "entered")
     with httpx.Client(timeout=30) as http, served_command(folder, **environ) as served:
         crowd.url = served.url
         crowd.one(http, "restarted", stream=False)
-        until(lambda: entered(postgres)["restarted"] == 1, 30, "entered")
+        until(lambda: completed_in(postgres)["restarted"] == 1, 30, "entered")
     assert postgres.execute("SELECT version_num FROM alembic_version")[0][0] == "0999"

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
-from tests.live.callers import PACED, Crowd
+from tests.live.callers import Crowd
 from tests.served_command import ServedCommand, served_command, until
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600, func_only=True)]
@@ -33,12 +33,6 @@ class Own(Policy):
     async def before(self, call):
         call.reply_headers["x-own"] = "here"
 """
-
-
-@pytest.fixture
-def mock() -> Iterator[MockVLLM]:
-    with MockVLLM.start(model="m", script=(PACED,)) as running:
-        yield running
 
 
 @pytest.fixture
