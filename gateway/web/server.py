@@ -139,9 +139,11 @@ def serve(settings: Settings, again: Callable[[], Settings] | None = None) -> in
         factory = partial(create_app, settings, fleet, again, sha, keep_for_good)
         config = _uvicorn_config(settings, factory)
         port = listener.getsockname()[1]
-        threading.Thread(target=_announce, args=(settings, fleet, port), daemon=True).start()
+        answered = threading.Event()
+        told = (settings, fleet, port, answered)
+        threading.Thread(target=_announce, args=told, daemon=True).start()
         if settings.server.workers > 1:
-            workers = Workers(config, sockets=[listener])
+            workers = Workers(config, [listener], answered)
             workers.run()
             return 1 if workers.failed else 0
         server = uvicorn.Server(config)
@@ -225,14 +227,15 @@ def _embedded(settings: Settings) -> Iterator[str]:
             yield model.base_url
 
 
-def _announce(settings: Settings, fleet: Fleet, port: int) -> None:
-    """Print the banner as soon as the gateway answers."""
+def _announce(settings: Settings, fleet: Fleet, port: int, answered: threading.Event) -> None:
+    """Print the banner as soon as the gateway answers, and set `answered` before."""
     host = settings.server.host
     reach = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     ends = time.monotonic() + _READY_SECONDS
     while time.monotonic() < ends:
         state = _ready_state(reach, port)
         if state is not None:
+            answered.set()
             _say(banner(settings, fleet, f"http://{reach}:{port}", state))
             return
         time.sleep(0.1)

@@ -14,8 +14,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
-from typing import Any
+from socket import socket
 
+import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
@@ -60,13 +61,15 @@ class Worker(Process):
 
 class Workers(Multiprocess):
     """Each worker reads the configuration for itself: a broken one keeps the last good in all of
-    them, and none goes through a restart of several seconds. `failed` says whether they could not
-    be started at all."""
+    them, and none goes through a restart of several seconds. `answered` is set once any of them has
+    answered a request; `failed` says whether they could not be started at all."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, config: uvicorn.Config, sockets: list[socket], answered: threading.Event
+    ) -> None:
+        super().__init__(config, sockets)
         self.failed = False
-        self._served = False
+        self._answered = answered
         self._again = 0.0
 
     def init_processes(self) -> None:
@@ -77,9 +80,8 @@ class Workers(Multiprocess):
 
     def keep_subprocess_alive(self) -> None:
         """Start anew who has died. uvicorn ends all of them where one cannot start; once any has
-        served, a file that is broken meanwhile is no reason to."""
+        answered, a file that is broken meanwhile is no reason to."""
         patience = self.config.timeout_worker_healthcheck
-        self._served = self._served or any(one.is_ready(timeout=1) for one in self.processes)
         for place, process in enumerate(self.processes):
             if self.should_exit.is_set() or process.is_alive(timeout=patience):
                 continue
@@ -96,7 +98,7 @@ class Workers(Multiprocess):
 
     def _start_again(self, process: Process) -> bool:
         """Whether it is time to try once more what has just failed."""
-        if not self._served:
+        if not self._answered.is_set():
             _log.error("worker %s could not be started: stopping", process.pid)
             self.failed = True
             self.should_exit.set()

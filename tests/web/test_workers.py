@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from multiprocessing import Pipe
@@ -55,7 +56,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 def supervisor() -> Iterator[Workers]:
     handlers = {number: signal.getsignal(number) for number in workers_signals()}
     with socket.socket() as plug:
-        yield Workers(uvicorn.Config("none:app", workers=2), [plug])
+        yield Workers(uvicorn.Config("none:app", workers=2), [plug], threading.Event())
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
@@ -164,8 +165,7 @@ def test_it_is_asked_nothing_more_before_it_has_answered() -> None:
 def test_what_cannot_be_started_at_first_ends_them_all(
     supervisor: Workers, replaced: list[Worker], exitcode: int
 ) -> None:
-    failed, other = dead(11, exitcode), Worker(12, ready=False, looks=9)
-    failed.ready = False
+    failed, other = dead(11, exitcode), Worker(12, looks=9)
     supervisor.processes = [failed, other]  # type: ignore[list-item]
     supervisor.keep_subprocess_alive()
     assert supervisor.failed
@@ -180,7 +180,7 @@ def test_what_cannot_be_started_again_is_tried_now_and_then_beside_the_others(
     monkeypatch.setattr(workers.time, "monotonic", lambda: now)
     living = Worker(12, looks=9)
     supervisor.processes = [Worker(11, looks=9), living]  # type: ignore[list-item]
-    supervisor.keep_subprocess_alive()
+    supervisor._answered.set()
     for _ in range(3):
         supervisor.processes[0] = dead(11, STARTUP_FAILURE)  # type: ignore[assignment]
         supervisor.keep_subprocess_alive()
