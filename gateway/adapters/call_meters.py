@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from gateway.adapters.genai_meters import GenaiMeters
 from gateway.adapters.labels import Labels
 from gateway.adapters.meters import Meters
-from gateway.domain import genai, limit_metrics, metrics
-from gateway.domain.call import Call, Outcome, PromptRef
+from gateway.domain import answer_metrics, limit_metrics, metrics
+from gateway.domain.call import Call, Outcome, OutcomeKind, PromptRef, Usage
+from gateway.domain.errors import Unauthorized
+from gateway.domain.keyring import NotPermitted
 from gateway.domain.prices import MILLION
 from gateway.domain.retry import Fault
 
 RESULTS = frozenset(fault.value for fault in Fault) | {"ok", "cancelled"}
+_NOT_LET_IN = (
+    *(Unauthorized.code, NotPermitted.code),
+    *("role_required", "route_not_permitted", "model_not_permitted"),
+)
+_WASTED = {OutcomeKind.CANCELLED: "cancel", OutcomeKind.TIMEOUT: "timeout"}
 
 
 class CallMeters:
@@ -18,6 +26,7 @@ class CallMeters:
     def __init__(self, meters: Meters, labels: Labels) -> None:
         self._meters = meters
         self._labels = labels
+        self._genai = GenaiMeters(meters, labels)
 
     def began(self, call: Call) -> str:
         """A call comes in. Gives the name under which it is in flight, for `moved` and
@@ -57,25 +66,46 @@ class CallMeters:
         outcome = result if result in RESULTS else metrics.OTHER
         self._meters.add(metrics.ATTEMPTS, 1, self._labels.replica(replica), outcome)
 
-    def settled(self, call: Call, outcome: Outcome, flying: str) -> None:
-        """The end of a call, which was in flight under that name."""
+    def settled(
+        self, call: Call, outcome: Outcome, flying: str, trace_id: str | None = None
+    ) -> None:
+        """The end of a call, which was in flight under that name. `trace_id` is that of a trace
+        that is kept."""
         meters, labels = self._meters, self._labels
         model, route = labels.model(call.model), labels.route(call.route)
         meters.add(metrics.INFLIGHT, -1, flying)
         team = labels.team(call.caller.team)
         meters.add(metrics.REQUESTS, 1, route, model, team, outcome.kind.value)
-        meters.observe(metrics.DURATION, outcome.seconds, route, model)
+        meters.observe(metrics.DURATION, outcome.seconds, route, model, trace_id=trace_id)
         if outcome.attempts or outcome.queue_seconds > 0:
             meters.observe(metrics.QUEUE_WAIT, outcome.queue_seconds, model)
-        names = (call.endpoint.operation, genai.PROVIDER, model)
-        if call.stream and outcome.first_token_seconds is not None:
-            meters.observe(metrics.FIRST_TOKEN, outcome.first_token_seconds, *names)
-        if (usage := outcome.usage) is not None:
-            meters.add(metrics.INPUT_TOKENS, max(0, usage.prompt), *names)
-            meters.add(metrics.OUTPUT_TOKENS, max(0, usage.completion), *names)
-            meters.add(metrics.CACHED_TOKENS, max(0, usage.cached), *names)
+        meters.add(answer_metrics.RESPONSES, 1, route, labels.status(str(outcome.status)))
+        if outcome.code in _NOT_LET_IN:
+            meters.add(answer_metrics.AUTH_FAILURES, 1, outcome.code)
+        if outcome.own_seconds is not None:
+            meters.observe(answer_metrics.OVERHEAD, outcome.own_seconds, route, trace_id=trace_id)
+        if call.stream and outcome.attempts:
+            self._streamed(outcome, model)
+        if outcome.usage is not None:
+            self._used(outcome, outcome.usage, model)
+        self._genai.settled(call, outcome, model, trace_id)
         if call.prompt is not None:
             self._prompted(call, call.prompt, outcome)
+
+    def _streamed(self, outcome: Outcome, model: str) -> None:
+        self._meters.add(answer_metrics.STREAM_OUTCOMES, 1, model, outcome.kind.value)
+        if outcome.pace is not None and outcome.pace.longest:
+            self._meters.observe(answer_metrics.MAX_GAP, outcome.pace.longest, model)
+
+    def _used(self, outcome: Outcome, usage: Usage, model: str) -> None:
+        prompt, completion = max(0, usage.prompt), max(0, usage.completion)
+        if usage.estimated:
+            self._meters.add(answer_metrics.ESTIMATED, 1, model)
+            self._meters.add(answer_metrics.ESTIMATED_TOKENS, prompt, model, "input")
+            self._meters.add(answer_metrics.ESTIMATED_TOKENS, completion, model, "output")
+        if outcome.kind is not OutcomeKind.COMPLETED and completion:
+            why = _WASTED.get(outcome.kind, "error")
+            self._meters.add(answer_metrics.WASTED_TOKENS, completion, why)
 
     def _prompted(self, call: Call, prompt: PromptRef, outcome: Outcome) -> None:
         shadow = "shadow:" if call.shadow else ""

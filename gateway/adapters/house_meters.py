@@ -49,10 +49,9 @@ class HouseMeters:
                 self._meters.add(metrics.UPSTREAM_UP, change * state.up, label)
 
     def count(self, metric: Metric, *labels: str) -> None:
-        """One more of what a counter counts; replicas are bounded as everywhere."""
+        """One more of what a counter counts; replicas and models are bounded as everywhere."""
         named = zip(metric.labels, labels, strict=True)
-        bounded = [self._labels.replica(v) if n == "replica" else v for n, v in named]
-        self._meters.add(metric, 1, *bounded)
+        self._meters.add(metric, 1, *(self._labels.bounded(*one) for one in named))
 
     def change(self, metric: Metric, change: int) -> None:
         """A gauge or a counter without labels has so many more, or less."""

@@ -17,7 +17,8 @@ from gateway.adapters.spans import AttemptTrace, CallTrace, parse_traceparent, t
 from gateway.adapters.traces import Traces, TraceSettings
 from gateway.domain import metrics
 from gateway.domain.call import Attempt, Call, Outcome
-from gateway.domain.metrics import Metric
+from gateway.domain.metric import Convention
+from gateway.domain.metrics import Metric, exported
 from gateway.domain.ports import Replica
 
 
@@ -52,7 +53,8 @@ class Telemetry:
         keep: Callable[[Call, Outcome, str | None], None] = lambda call, outcome, trace_id: None,
     ) -> None:
         self._keep = keep
-        self._meters, labels = Meters(), Labels(known_models)
+        told = Convention(getattr(settings, "genai_semconv", Convention.BOTH))
+        self._meters, labels = Meters(exported(told)), Labels(known_models)
         self.calls = CallMeters(self._meters, labels)
         self.house = HouseMeters(self._meters, labels)
         self._traces = Traces(settings, clock)
@@ -96,12 +98,14 @@ class Telemetry:
         if kept.probe is not None:
             kept.probe.abandon(outcome.kind.value)
             kept.probe = None  # which knows `kept`: no cycle is left to the garbage collector
-        self.calls.settled(call, outcome, kept.flying)
         if kept.trace is not None:
             kept.trace.finish(outcome)
         span = kept.trace.context if kept.trace else kept.parent
+        trace_id = f"{span.trace_id:032x}" if span else None
+        sampled = kept.trace is not None and span is not None and span.trace_flags.sampled
+        self.calls.settled(call, outcome, kept.flying, trace_id if sampled else None)
         log_request(call, outcome, span)
-        self._keep(call, outcome, f"{span.trace_id:032x}" if span else None)
+        self._keep(call, outcome, trace_id)
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The page of /metrics in the format that `accept` asks for, and its content type."""

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from gateway.domain.away import Away
 from gateway.domain.endpoints import Endpoint
 from gateway.domain.errors import GatewayError
 from gateway.domain.holds import Holds
 from gateway.domain.limits import Priority
+from gateway.domain.pace import Pace
 from gateway.domain.record import Record
 from gateway.domain.scope import USUAL
 
@@ -66,12 +68,14 @@ class PromptRef:
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens as the replica counted them; `cached` is the part of `prompt` from its cache.
-    `estimated`: the answer was cut and the replica had not told, so it is our own guess."""
+    `estimated`: the answer was cut and the replica had not told, so it is our own guess.
+    `reasoning` is the part of `completion` that were thoughts."""
 
     prompt: int = 0
     completion: int = 0
     cached: int = 0
     estimated: bool = False
+    reasoning: int = 0
 
     @classmethod
     def read(cls, usage: object) -> Usage | None:
@@ -81,10 +85,13 @@ class Usage:
         details = usage.get("prompt_tokens_details")
         cached = details.get("cached_tokens") if isinstance(details, dict) else 0
         completion = usage.get("completion_tokens")
+        details = usage.get("completion_tokens_details")
+        thoughts = details.get("reasoning_tokens") if isinstance(details, dict) else 0
         return cls(
             prompt=usage["prompt_tokens"],
             completion=completion if isinstance(completion, int) else 0,
             cached=cached if isinstance(cached, int) else 0,
+            reasoning=thoughts if isinstance(thoughts, int) else 0,
         )
 
 
@@ -110,7 +117,8 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of a call, settled once. Times in seconds; `usage` is None when nobody counted."""
+    """The end of a call, settled once. Times in seconds; `usage` is None when nobody counted;
+    `own_seconds` is our own part of the time to the first of an answer, None without one."""
 
     kind: OutcomeKind = OutcomeKind.FAILED
     status: int = 500
@@ -124,6 +132,8 @@ class Outcome:
     seconds: float = 0.0
     first_token_seconds: float | None = None
     queue_seconds: float = 0.0
+    own_seconds: float | None = None
+    pace: Pace | None = field(default=None, compare=False)
 
 
 def _by_client() -> GatewayError | None:
@@ -173,6 +183,7 @@ class Call:
     alias: tuple[str, str] = ("", "")
     reply_headers: dict[str, str] = field(default_factory=dict, repr=False)
     holds: Holds = field(default_factory=Holds, repr=False)
+    away: Away = field(default_factory=Away, repr=False)
 
     @property
     def group(self) -> str:
@@ -211,4 +222,6 @@ class Reply:
     stop_reason: str | int | None = None
     served_model: str = ""
     first_token_seconds: float | None = None
+    own_seconds: float | None = None
+    pace: Pace | None = None
     complete: bool = False

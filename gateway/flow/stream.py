@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from gateway.domain.call import Usage
 from gateway.domain.errors import LLMError, LLMTimeoutError, StreamTruncated
 from gateway.domain.graft import Graft, Unjoinable
+from gateway.domain.pace import Pace
 from gateway.domain.ports import WireError
 from gateway.domain.request_texts import texts
 from gateway.domain.retry import Fault, fault_of
@@ -138,6 +139,8 @@ async def follow(opened: Opened) -> AsyncIterator[bytes]:
     it breaks, `opened.rescue` is asked; LLMError when there is no way on."""
     assert opened.stream is not None
     delivered, tail = opened.delivered, b""
+    opened.reply.pace = pace = Pace()
+    clock, chunk = opened.lease.clock, pace.chunk
     piece: bytes | None = opened.stream.first
     try:
         while True:
@@ -145,6 +148,7 @@ async def follow(opened: Opened) -> AsyncIterator[bytes]:
                 while piece is not None:
                     if piece:
                         delivered.add(piece)
+                        chunk(clock())
                         yield piece
                     piece = await opened.stream.next()
                 break
