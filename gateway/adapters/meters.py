@@ -1,52 +1,34 @@
-"""Counts and measures the declared metrics with prometheus_client, and renders them.
+"""Counts and measures the declared metrics of one process with prometheus_client.
 
-One worker: an own registry. Several: prometheus_client's multiprocess mode, for which
-PROMETHEUS_MULTIPROC_DIR must be in the environment before the worker processes start:
-prometheus_client looks at it once, when it is first imported.
+Several processes are several of these: adapters/scrape.py puts their pages together.
 """
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
 from gateway.domain.metrics import METRICS, OTHER, Kind, Metric
-from gateway.domain.process_metrics import SCRAPE_BYTES, SERIES, SERIES_DROPPED
+from gateway.domain.process_metrics import SERIES, SERIES_DROPPED
 
-ENVIRONMENT = "PROMETHEUS_MULTIPROC_DIR"
+# A family's lines before its samples, and its samples.
+Block = tuple[str, str]
 # Sets of labels that a metric may have in a process; a histogram has a series for each bucket.
 MOST_COUNTS = 2000
 MOST_SPREADS = 300
+_END = "# EOF\n"
 
 
 class Meters:
-    """The metrics of one process; those of all workers when rendered. Keep one for each process:
-    in multiprocess mode a second one would write over the first one's numbers."""
+    """The metrics of one process. Safe in any thread."""
 
     def __init__(self, declared: Sequence[Metric] = METRICS) -> None:
-        """RuntimeError when multiprocess mode is asked for too late."""
-        folder = os.environ.get(ENVIRONMENT)
-        self._folder = Path(folder) if folder else None
-        if self._folder is not None:
-            if values.ValueClass is values.MutexValue:
-                raise RuntimeError(
-                    f"{ENVIRONMENT} was set after prometheus_client was imported: "
-                    "set it before the worker processes start"
-                )
-            self._folder.mkdir(parents=True, exist_ok=True)
-        self._registry = CollectorRegistry(auto_describe=False)
-        # In multiprocess mode the numbers are read from the folder, not from this registry.
-        home = None if self._folder else self._registry
-        self._families = {metric.name: _family(metric, home) for metric in declared}
+        self.registry = CollectorRegistry(auto_describe=False)
+        self._families = {metric.name: _family(metric, self.registry) for metric in declared}
         self._metrics = {metric.name: metric for metric in declared}
         self._sizes = dict.fromkeys(self._metrics, 0)
         self._counts: dict[tuple[str, ...], Counter | Gauge] = {}
@@ -58,6 +40,10 @@ class Meters:
 
     def add(self, metric: Metric, amount: float, *labels: str) -> None:
         """To a counter (`amount` >= 0) or a gauge."""
+        child = self._counts.get((metric.name, *labels)) or self._count(metric, labels)
+        child.inc(amount)
+
+    def _count(self, metric: Metric, labels: tuple[str, ...]) -> Counter | Gauge:
         key = (metric.name, *labels)
         child = self._counts.get(key)
         if child is None:
@@ -67,7 +53,7 @@ class Meters:
             family = self._families[metric.name]
             assert isinstance(family, Counter | Gauge)
             child = self._counts[key] = family.labels(*key[1:]) if labels else family
-        child.inc(amount)
+        return child
 
     def _admitted(self, key: tuple[str, ...]) -> tuple[str, ...]:
         """The key of a new set of labels; where a metric has as many as it may have, that of the
@@ -90,23 +76,17 @@ class Meters:
 
     def put(self, metric: Metric, value: float, *labels: str) -> None:
         """What a gauge that is `newest` stands at now."""
-        key = (metric.name, *labels)
-        if key not in self._counts:
-            self.add(metric, 0, *labels)
-        child = self._counts.get(key)
-        if isinstance(child, Gauge):  # else it is one too many, and a sum would mean nothing
-            child.set(value)
+        child = self._count(metric, labels)
+        assert isinstance(child, Gauge)
+        child.set(value)
 
     def remove(self, metric: Metric, *labels: str) -> None:
-        """A gauge that says nothing any more. With several workers it stays, at 0: files of
-        prometheus_client do not shrink."""
+        """A gauge that says nothing any more."""
         child = self._counts.pop((metric.name, *labels), None)
         if isinstance(child, Gauge):
-            child.set(0)
             self._sizes[metric.name] -= 1
             self._tell(SERIES, metric.name, -1)
-            if self._folder is None:
-                self._families[metric.name].remove(*labels)
+            self._families[metric.name].remove(*labels)
 
     def observe(
         self, metric: Metric, value: float, *labels: str, trace_id: str | None = None
@@ -133,18 +113,39 @@ class Meters:
         return child
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
-        """All metrics in the format that the Accept header asks for, and its content type.
-        Milliseconds of work for a few hundred series."""
-        source: Collector = self._registry
-        if self._folder is not None:
-            _forget_the_dead(self._folder)
-            source = MultiProcessCollector(None, str(self._folder))  # type: ignore[no-untyped-call]
-        encode, content_type = choose_encoder(accept)
-        page = encode(_Exported(source))
-        scrape = self._families.get(SCRAPE_BYTES.name)
-        if isinstance(scrape, Gauge):
-            scrape.set(len(page))
-        return page, content_type
+        """All metrics of this process in the format that the Accept header asks for, and its
+        content type. Milliseconds of work for a few hundred series."""
+        return page(self.blocks(accept), accept)
+
+    def blocks(self, accept: str = "", worker: str = "") -> list[Block]:
+        """The families as text; with a `worker`, each sample names it."""
+        return [block(family, accept, worker) for family in self.registry.collect()]
+
+
+def page(blocks: Iterable[Block], accept: str) -> tuple[bytes, str]:
+    """Blocks of one or several processes as one page, and its content type: families that have the
+    same lines before their samples are one."""
+    families: dict[str, list[str]] = {}
+    for head, lines in blocks:
+        families.setdefault(head, []).append(lines)
+    texts = [head + "".join(lines) for head, lines in families.items()]
+    _, content_type = choose_encoder(accept)
+    end = _END if "openmetrics" in content_type else ""
+    return "".join([*texts, end]).encode(), content_type
+
+
+def block(family: Family, accept: str, worker: str = "") -> Block:
+    """One family in that format, without the `_created` series: they double the page and nobody
+    charts them."""
+    kept = [one for one in family.samples if not one.name.endswith("_created")]
+    if worker:
+        kept = [one._replace(labels={**one.labels, "worker": worker}) for one in kept]
+    family.samples = kept
+    encode, _ = choose_encoder(accept)
+    text = encode(_One(family)).decode().removesuffix(_END)
+    lines = text.splitlines(keepends=True)
+    count = next((at for at, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    return "".join(lines[:count]), "".join(lines[count:])
 
 
 class Spread(Histogram):
@@ -158,41 +159,19 @@ class Spread(Histogram):
         self._sum.inc(total)
 
 
-class _Exported(Collector):
-    """Leaves out the `_created` series: they double the page and nobody charts them."""
+class _One(Collector):
+    """A single family, for an encoder."""
 
-    def __init__(self, source: Collector) -> None:
-        self._source = source
+    def __init__(self, family: Family) -> None:
+        self._family = family
 
     def collect(self) -> Iterable[Family]:
-        for family in self._source.collect():
-            family.samples = [one for one in family.samples if not one.name.endswith("_created")]
-            yield family
+        yield self._family
 
 
-def _family(metric: Metric, home: CollectorRegistry | None) -> Counter | Gauge | Spread:
+def _family(metric: Metric, home: CollectorRegistry) -> Counter | Gauge | Spread:
     if metric.kind is Kind.COUNTER:
         return Counter(metric.name, metric.help, metric.labels, registry=home)
     if metric.kind is Kind.GAUGE:
-        mode: Literal["livemostrecent", "livesum"]
-        mode = "livemostrecent" if metric.newest else "livesum"
-        return Gauge(metric.name, metric.help, metric.labels, registry=home, multiprocess_mode=mode)
+        return Gauge(metric.name, metric.help, metric.labels, registry=home)
     return Spread(metric.name, metric.help, metric.labels, registry=home, buckets=metric.buckets)
-
-
-def _forget_the_dead(folder: Path) -> None:
-    # A worker that was killed cannot count its requests down any more.
-    for path in folder.glob("gauge_live*.db"):
-        match = re.search(r"_(\d+)\.db$", path.name)
-        if match and not _alive(int(match[1])):
-            mark_process_dead(int(match[1]), str(folder))  # type: ignore[no-untyped-call]
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -38,7 +38,7 @@ class _Open:
 
 class Telemetry:
     """One for each process, kept across reloads of the configuration: counters only ever grow.
-    `calls` and `house` are its metrics.
+    `calls` and `house` tell its `meters`.
 
     `clock` is the one that stamped `call.received`; `keep` is given each settled call, its outcome
     and its trace id. Calls are told apart as objects, not by id:
@@ -54,9 +54,9 @@ class Telemetry:
     ) -> None:
         self._keep = keep
         told = Convention(getattr(settings, "genai_semconv", Convention.BOTH))
-        self._meters, labels = Meters(exported(told)), Labels(known_models)
-        self.calls = CallMeters(self._meters, labels)
-        self.house = HouseMeters(self._meters, labels)
+        self.meters, labels = Meters(exported(told)), Labels(known_models)
+        self.calls = CallMeters(self.meters, labels)
+        self.house = HouseMeters(self.meters, labels)
         self._traces = Traces(settings, clock)
         self._open: dict[int, _Open] = {}
 
@@ -109,7 +109,7 @@ class Telemetry:
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The page of /metrics in the format that `accept` asks for, and its content type."""
-        return self._meters.render(accept)
+        return self.meters.render(accept)
 
     async def aclose(self) -> None:
         """Send the last spans; at most 3 s."""

@@ -29,8 +29,8 @@ class Convention(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One row. `unit` is a plural noun; `buckets` are upper bounds, of histograms only. A gauge
-    that is `newest` is what the worker that spoke last says; any other is the sum of them all."""
+    """One row. `unit` is a plural noun; `buckets` are upper bounds, of histograms only.
+    `convention`: of OpenTelemetry's names, which of the two it is of."""
 
     name: str
     kind: Kind
@@ -38,5 +38,4 @@ class Metric:
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
-    newest: bool = False
     convention: Convention = Convention.BOTH

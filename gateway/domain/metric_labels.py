@@ -31,6 +31,7 @@ LABELS: dict[str, str] = {
     "status": "an HTTP status; 499: the client had left",
     "token_type": "`input` or `output`",
     "metric": "the name of a metric",
+    "worker": "the place of a worker process, from 0; with several, all metrics have it",
     "signal": "`spans` or `logs`",
     "error_type": "empty for a completed call; `client_disconnected`, `timeout`, `truncated`, a "
     f"fault's name or a status; after the first 32 of a process, `{OTHER}`",

@@ -37,5 +37,21 @@ TELEMETRY_DROPPED = Metric(
     "Spans and lines of the log that could not be told.",
     ("signal",),
 )
+WORKER_UP = Metric(
+    "gw_worker_up",
+    Kind.GAUGE,
+    "processes",
+    "1: the worker has told its metrics for this page; 0: it did not answer in time, or is gone.",
+    ("worker",),
+)
+WORKER_RESTARTS = Metric(
+    "gw_worker_restarts_total",
+    Kind.COUNTER,
+    "processes",
+    "Processes that have taken the place of one before them.",
+)
 
-PROCESS_METRICS = (LOOP_LAG, SERIES, SERIES_DROPPED, SCRAPE_BYTES, TELEMETRY_DROPPED)
+PROCESS_METRICS = (
+    *(WORKER_UP, WORKER_RESTARTS, LOOP_LAG, SERIES, SERIES_DROPPED, SCRAPE_BYTES),
+    TELEMETRY_DROPPED,
+)

@@ -99,11 +99,9 @@ def _line(problem: Problem) -> str:
 
 def routes(
     readiness: Callable[[], Awaitable[Readiness]],
-    metrics: Callable[[str], tuple[bytes, str]],
-    look: Callable[[], Awaitable[object]],
+    metrics: Callable[[str], Awaitable[tuple[bytes, str]]],
 ) -> APIRouter:
-    """`metrics` renders for an Accept header and says what it has rendered; `look` brings it up to
-    date on the states of replicas first."""
+    """`metrics` renders for an Accept header and says what it has rendered."""
     api = APIRouter(tags=["operations"])
 
     @api.get("/healthz", summary="This process runs")
@@ -117,8 +115,7 @@ def routes(
 
     @api.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
     async def metrics_(request: Request) -> Response:
-        await look()
-        body, content_type = metrics(request.headers.get("accept", ""))
+        body, content_type = await metrics(request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})
 
     return api
