@@ -38,7 +38,7 @@ class GenaiMeters:
         ended = (*names, served, error)
         seconds = outcome.seconds - _before(call)
         self._observe(genai_metrics.SERVER_DURATION, outcome.seconds, ended, trace_id)
-        self._observe(genai_metrics.DURATION, seconds, ended, trace_id)
+        self._observe(genai_metrics.INFERENCE_DURATION, seconds, ended, trace_id)
         self._observe(genai_metrics.OLD_DURATION, seconds, ended, trace_id)
 
     def _streamed(self, call: Call, outcome: Outcome, names: tuple[str, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.adapters.labels import Labels
 from gateway.adapters.meters import Meters
-from gateway.domain import limit_metrics, metrics
+from gateway.domain import limit_metrics, metrics, process_metrics
 from gateway.domain.limits import Priority
 from gateway.domain.metrics import Metric
 from gateway.domain.standing import State
@@ -56,6 +56,10 @@ class HouseMeters:
     def change(self, metric: Metric, change: int) -> None:
         """A gauge or a counter without labels has so many more, or less."""
         self._meters.add(metric, change)
+
+    def dropped(self, signal: str, count: int = 1) -> None:
+        """So many `spans` or lines of `logs` could not be told."""
+        self._meters.add(process_metrics.TELEMETRY_DROPPED, count, signal)
 
     def records_shared(self, change: int) -> None:
         """This process begins (1) or ceases (-1) to reach the store that all share."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Protocol
 
 from opentelemetry.trace import SpanContext
 
@@ -36,6 +37,13 @@ class _Open:
     fault: str = ""
 
 
+class TelemetrySettings(TraceSettings, Protocol):
+    """What of the settings concerns traces and metrics."""
+
+    @property
+    def genai_semconv(self) -> str: ...
+
+
 class Telemetry:
     """One for each process, kept across reloads of the configuration: counters only ever grow.
     `calls` and `house` tell its `meters`.
@@ -47,17 +55,17 @@ class Telemetry:
 
     def __init__(
         self,
-        settings: TraceSettings,
+        settings: TelemetrySettings,
         known_models: Callable[[], Collection[str]],
         clock: Callable[[], float] = time.monotonic,
         keep: Callable[[Call, Outcome, str | None], None] = lambda call, outcome, trace_id: None,
     ) -> None:
         self._keep = keep
-        told = Convention(getattr(settings, "genai_semconv", Convention.BOTH))
-        self.meters, labels = Meters(exported(told)), Labels(known_models)
+        told = exported(Convention(settings.genai_semconv))
+        self.meters, labels = Meters(told), Labels(known_models)
         self.calls = CallMeters(self.meters, labels)
         self.house = HouseMeters(self.meters, labels)
-        self._traces = Traces(settings, clock)
+        self._traces = Traces(settings, clock, lambda count: self.house.dropped("spans", count))
         self._open: dict[int, _Open] = {}
 
     def started(self, call: Call) -> None:

@@ -64,7 +64,7 @@ PER_TOKEN = _seconds(
     LABELS,
     buckets=_PER_TOKEN,
 )
-DURATION = _seconds(
+INFERENCE_DURATION = _seconds(
     "gen_ai_client_inference_duration_seconds",
     "From the first attempt's beginning to the end of the answer, back-offs included.",
     _ENDED,
@@ -106,7 +106,7 @@ OUTPUT_SIZE = _sizes(
     "Generated tokens of a call. Never estimated.",
 )
 OLD_DURATION = _seconds(
-    "gen_ai_client_operation_duration_seconds", DURATION.help, _ENDED, Convention.V1_41
+    "gen_ai_client_operation_duration_seconds", INFERENCE_DURATION.help, _ENDED, Convention.V1_41
 )
 OLD_FIRST_CHUNK = _seconds(
     "gen_ai_client_operation_time_to_first_chunk_seconds",
@@ -131,7 +131,7 @@ OLD_TOKENS = Metric(
 )
 
 GENAI_METRICS = (
-    *(FIRST_TOKEN, SERVER_DURATION, PER_TOKEN, DURATION, FIRST_CHUNK, PER_CHUNK),
+    *(FIRST_TOKEN, SERVER_DURATION, PER_TOKEN, INFERENCE_DURATION, FIRST_CHUNK, PER_CHUNK),
     *(INPUT_TOKENS, OUTPUT_TOKENS, CACHED_TOKENS, REASONING_TOKENS, INPUT_SIZE, OUTPUT_SIZE),
     *(OLD_DURATION, OLD_FIRST_CHUNK, OLD_PER_CHUNK, OLD_TOKENS),
 )

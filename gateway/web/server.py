@@ -65,7 +65,8 @@ def create_app(
     gateway is open, before anything is served. In `workers_dir` the workers
     find each other."""
     gateway = Gateway(settings, fleet)
-    logs.configure(settings.telemetry.log_format, settings.telemetry.log_level)
+    told, dropped = settings.telemetry, gateway.telemetry.house.dropped
+    logs.configure(told.log_format, told.log_level, lost=partial(dropped, "logs"))
     server = settings.server
     reload = Reload(gateway, again, sha)
     scrape = Scrape(

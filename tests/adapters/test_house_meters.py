@@ -72,3 +72,13 @@ def test_the_ledger_tells_of_its_backlog_by_changes() -> None:
     told.house.change(LEDGER_LOST, 2)
     found = told.samples()
     assert (found["gw_ledger_backlog{}"], found["gw_ledger_lost_total{}"]) == (2, 2)
+
+
+def test_what_could_not_be_told_is_counted() -> None:
+    told = Told()
+    told.house.dropped("spans", 3)
+    told.house.dropped("logs")
+    assert told.samples("gw_telemetry_dropped_total") == {
+        "gw_telemetry_dropped_total{signal=spans}": 3,
+        "gw_telemetry_dropped_total{signal=logs}": 1,
+    }

@@ -49,6 +49,7 @@ class Settings:
     service_name: str = "vllm-gateway"
     console: bool = False
     sample_ratio: float = 1.0
+    genai_semconv: str = "both"
 
 
 def a_call(request_id: str = "r1", model: str = "smol", team: str = "red", **other: Any) -> Call:
