@@ -49,8 +49,8 @@ def configure(
     lost: Callable[[], None] = lambda: None,
 ) -> None:
     """Send every logger's words to `stream` (stderr), as `json`, `pretty`, or `auto`: pretty on a
-    terminal. Call it once LiteLLM is imported; calling it again replaces the set-up. `lost` hears of
-    each line that could not be written."""
+    terminal. Call it once LiteLLM is imported; calling it again replaces the set-up. `lost` hears
+    of each line that could not be written."""
     out = stream if stream is not None else sys.stderr
     pretty = format == "pretty" or (format == "auto" and out.isatty())
     handler = Sink(out, lost)

@@ -69,9 +69,8 @@ def create_app(
     logs.configure(told.log_format, told.log_level, lost=partial(dropped, "logs"))
     server = settings.server
     reload = Reload(gateway, again, sha)
-    scrape = Scrape(
-        gateway.telemetry.meters, workers_dir, partial(gateway.states.look, gateway.router)
-    )
+    look = partial(gateway.states.look, gateway.router)
+    scrape = Scrape(gateway.telemetry.meters, workers_dir, look)
     closing = Closing(drain=server.drain_s, grace=server.shutdown_grace_s)
 
     @asynccontextmanager
