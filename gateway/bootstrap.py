@@ -85,8 +85,8 @@ class Gateway:
 
         packages.check_state(settings)
         # Telemetry is made after what tells it of itself.
-        self.counting = Counting(settings.state, lambda *said: self.telemetry.change(*said))
-        self.keeping = Keeping(settings.state, lambda *said: self.telemetry.change(*said))
+        self.counting = Counting(settings.state, lambda *said: self.telemetry.house.change(*said))
+        self.keeping = Keeping(settings.state, lambda *said: self.telemetry.house.change(*said))
         self.keys = StoredKeys(self.keeping.database, settings.state.file)
         self.tokens = tokens_of(settings)
         self.tools = self._tools()
@@ -94,7 +94,7 @@ class Gateway:
         self.states = ReplicaStates(
             time.monotonic,
             max_age=settings.affinity.max_age_s,
-            told=lambda replica, was, now: self.telemetry.replica(replica, was, now),
+            told=lambda replica, was, now: self.telemetry.house.replica(replica, was, now),
         )
         self._cooldowns = SharedCooldowns(settings.state, time.monotonic)
         self.router = LiteLLMRouter(
@@ -125,7 +125,7 @@ class Gateway:
             counters=self.counting.counters,
             ledger=self.keeping.ledger,
             audit=self.keeping.audit,
-            meters=Metered(lambda: self.telemetry),
+            meters=Metered(lambda: self.telemetry.house),
             reach=Reach(lambda: self.router, lambda: self.house.ceilings),
         )
 
@@ -142,8 +142,8 @@ class Gateway:
     def _told(self) -> Told:
         # Telemetry takes the records, and so is made after them.
         return Told(
-            lambda count: self.telemetry.records_dropped(count),
-            lambda is_so: self.telemetry.records_shared(1 if is_so else -1),
+            lambda count: self.telemetry.house.records_dropped(count),
+            lambda is_so: self.telemetry.house.records_shared(1 if is_so else -1),
         )
 
     def _queues(self, settings: Settings) -> Admission:
@@ -152,8 +152,8 @@ class Gateway:
             queue_limits_of(settings),
             time.monotonic,
             group=self._group,
-            on_depth=self.telemetry.queued,
-            on_shed=self.telemetry.shed,
+            on_depth=self.telemetry.house.queued,
+            on_shed=self.telemetry.house.shed,
         )
 
     @property
@@ -228,7 +228,7 @@ class Gateway:
             self.admission,
             Engine(self.router, attempts, rule, clock=clock, random=random.random, means=means),
             self.telemetry,
-            Books(clock, self.keeping.ledger, plan.prices, on_cost=self.telemetry.cost),
+            Books(clock, self.keeping.ledger, plan.prices, on_cost=self.telemetry.calls.cost),
         )
 
     def move_in(self, house: House) -> None:

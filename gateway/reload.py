@@ -67,7 +67,7 @@ class Reload:
         self._seen = sha or watch.digest(plan.places(self._started))
         self.state = ConfigState(self._seen, time.time())
         self._asked = asyncio.Event()
-        gateway.telemetry.configured(self._seen, gateway.house.prompts.sha)
+        gateway.telemetry.house.configured(self._seen, gateway.house.prompts.sha)
 
     def now(self) -> None:
         """Reload soon, whether a file has changed or not: what SIGHUP asks for."""
@@ -149,8 +149,8 @@ class Reload:
         if self._places() != places:
             self._seen = ""  # other files count now: the next look reads once more, with theirs
         self.state = ConfigState(sha, time.time(), waiting=waiting)
-        self._gateway.telemetry.configured(sha, house.prompts.sha)
-        self._gateway.telemetry.reloaded("ok")
+        self._gateway.telemetry.house.configured(sha, house.prompts.sha)
+        self._gateway.telemetry.house.reloaded("ok")
         self._tell("config.reload", sha, {"waiting_for_restart": list(waiting)})
         _log.info("configuration reloaded", extra={"sha": sha})
         for name in waiting:
@@ -191,7 +191,7 @@ class Reload:
     def _failed(self, sha: str, problems: Iterable[Problem]) -> None:
         was = self.state
         self.state = ConfigState(was.sha, was.loaded_at, tuple(problems), was.waiting)
-        self._gateway.telemetry.reloaded("failed")
+        self._gateway.telemetry.house.reloaded("failed")
         places = [f"{Path(one.file).name}:{one.line}" for one in self.state.problems[:20]]
         self._tell("config.refuse", sha, {"problems": places})
         for problem in self.state.problems:

@@ -42,12 +42,18 @@ _COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}
 _SCALARS = (str, int, float, bool, type(None))
 
 
-def configure(format: str = "auto", level: str = "info", stream: TextIO | None = None) -> None:
+def configure(
+    format: str = "auto",
+    level: str = "info",
+    stream: TextIO | None = None,
+    lost: Callable[[], None] = lambda: None,
+) -> None:
     """Send every logger's words to `stream` (stderr), as `json`, `pretty`, or `auto`: pretty on a
-    terminal. Call it once LiteLLM is imported; calling it again replaces the set-up."""
+    terminal. Call it once LiteLLM is imported; calling it again replaces the set-up. `lost` hears
+    of each line that could not be written."""
     out = stream if stream is not None else sys.stderr
     pretty = format == "pretty" or (format == "auto" and out.isatty())
-    handler = Sink(out)
+    handler = Sink(out, lost)
     handler.setFormatter(PrettyLine(colour=out.isatty()) if pretty else JsonLine())
     root = logging.getLogger()
     root.handlers = [one for one in root.handlers if not isinstance(one, Sink)] + [handler]
@@ -97,10 +103,15 @@ def request_fields(call: Call, outcome: Outcome, span: SpanContext | None) -> di
         "prompt_tokens": usage.prompt if usage else None,
         "completion_tokens": usage.completion if usage else None,
         "cached_tokens": usage.cached if usage else None,
-        "estimated": True if usage and usage.estimated else None,
         "team": call.caller.team,
         "key_id": call.caller.key_id,
+        "reasoning_tokens": (usage.reasoning or None) if usage else None,
+        "estimated": (usage.estimated or None) if usage else None,
+        "overhead_ms": _ms(outcome.own_seconds),
+        "max_gap_ms": _ms(outcome.pace.longest) if outcome.pace else None,
         "prompt": str(call.prompt) if call.prompt else None,
+        "prompt_name": call.prompt.name if call.prompt else None,
+        "prompt_version": call.prompt.version if call.prompt else None,
     }
     return {key: value for key, value in fields.items() if value is not None}
 
@@ -108,8 +119,13 @@ def request_fields(call: Call, outcome: Outcome, span: SpanContext | None) -> di
 class Sink(logging.StreamHandler[TextIO]):
     """Our one handler."""
 
+    def __init__(self, stream: TextIO, lost: Callable[[], None] = lambda: None) -> None:
+        super().__init__(stream)
+        self._lost = lost
+
     def handleError(self, record: logging.LogRecord) -> None:
-        """Nothing: stdlib's would print the record's arguments, secrets and all."""
+        """Count it: stdlib's would print the record's arguments, secrets and all."""
+        self._lost()
 
 
 class Seldom(logging.Filter):

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -14,11 +14,12 @@ from uuid import uuid4
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import (
     BatchSpanProcessor,
     ConsoleSpanExporter,
     SimpleSpanProcessor,
+    SpanExportResult,
 )
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, TraceIdRatioBased
 from opentelemetry.trace import SpanContext, Tracer
@@ -51,12 +52,16 @@ class TraceSettings(Protocol):
 class Traces:
     """Makes spans and sends them off in batches, from a thread of its own."""
 
-    def __init__(self, settings: TraceSettings, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: TraceSettings,
+        clock: Callable[[], float],
+        lost: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        """`lost` hears of spans that no collector has taken."""
         self._clock = clock
         endpoint = settings.otlp_endpoint
-        self._exporter = (
-            OTLPSpanExporter(_traces_url(endpoint), timeout=_EXPORT_SECONDS) if endpoint else None
-        )
+        self._exporter = _Exporter(_traces_url(endpoint), lost) if endpoint else None
         self._provider = _provider(settings, self._exporter)
         self._tracer: Tracer | None = None
         if self._provider is not None:
@@ -91,6 +96,20 @@ class Traces:
         except TimeoutError:
             if self._exporter is not None:
                 self._exporter.shutdown()  # type: ignore[no-untyped-call]
+
+
+class _Exporter(OTLPSpanExporter):
+    """Says how many spans it could not send."""
+
+    def __init__(self, url: str, lost: Callable[[int], None]) -> None:
+        super().__init__(url, timeout=_EXPORT_SECONDS)
+        self._lost = lost
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = super().export(spans)
+        if result is not SpanExportResult.SUCCESS:
+            self._lost(len(spans))
+        return result
 
 
 def _provider(settings: TraceSettings, exporter: OTLPSpanExporter | None) -> TracerProvider | None:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from gateway.domain.away import Away
 from gateway.domain.endpoints import Endpoint
 from gateway.domain.errors import GatewayError
 from gateway.domain.holds import Holds
 from gateway.domain.limits import Priority
+from gateway.domain.pace import Pace
 from gateway.domain.record import Record
 from gateway.domain.scope import USUAL
 
@@ -66,12 +68,14 @@ class PromptRef:
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens as the replica counted them; `cached` is the part of `prompt` from its cache.
-    `estimated`: the replica had not told, or not yet when it was cut, so it is our own guess."""
+    `estimated`: the replica had not told, or not yet when it was cut, so it is our own guess.
+    `reasoning` is the part of `completion` that were thoughts."""
 
     prompt: int = 0
     completion: int = 0
     cached: int = 0
     estimated: bool = False
+    reasoning: int = 0
 
     @classmethod
     def read(cls, usage: object) -> Usage | None:
@@ -81,10 +85,13 @@ class Usage:
         details = usage.get("prompt_tokens_details")
         cached = details.get("cached_tokens") if isinstance(details, dict) else 0
         completion = usage.get("completion_tokens")
+        details = usage.get("completion_tokens_details")
+        thoughts = details.get("reasoning_tokens") if isinstance(details, dict) else 0
         return cls(
             prompt=usage["prompt_tokens"],
             completion=completion if isinstance(completion, int) else 0,
             cached=cached if isinstance(cached, int) else 0,
+            reasoning=thoughts if isinstance(thoughts, int) else 0,
         )
 
 
@@ -112,7 +119,7 @@ class OutcomeKind(StrEnum):
 class Outcome:
     """The end of a call, settled once. Times in seconds; `usage` is None when no replica answered.
     `model` is the configured one that answered, which may be a fallback; `served_model` is what
-    the replica calls it."""
+    the replica calls it; `own_seconds` is our own part of the time to the first of an answer."""
 
     kind: OutcomeKind = OutcomeKind.FAILED
     status: int = 500
@@ -127,6 +134,8 @@ class Outcome:
     seconds: float = 0.0
     first_token_seconds: float | None = None
     queue_seconds: float = 0.0
+    own_seconds: float | None = None
+    pace: Pace | None = field(default=None, compare=False)
 
     @property
     def counted(self) -> Usage | None:
@@ -181,6 +190,7 @@ class Call:
     alias: tuple[str, str] = ("", "")
     reply_headers: dict[str, str] = field(default_factory=dict, repr=False)
     holds: Holds = field(default_factory=Holds, repr=False)
+    away: Away = field(default_factory=Away, repr=False)
 
     @property
     def group(self) -> str:
@@ -220,4 +230,6 @@ class Reply:
     model: str = ""
     served_model: str = ""
     first_token_seconds: float | None = None
+    own_seconds: float | None = None
+    pace: Pace | None = None
     complete: bool = False

@@ -1,7 +1,7 @@
 """OpenTelemetry's names for GenAI work, and what a call and its outcome are called by them.
 
 Source: the "Development" conventions of open-telemetry/semantic-conventions-genai (they left the
-main conventions after 1.41). They may be renamed again: no other file spells a `gen_ai` name.
+main conventions after 1.41). They may be renamed again: only genai_metrics.py spells them too.
 """
 
 from __future__ import annotations
@@ -15,13 +15,6 @@ SCHEMA_URL = "https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev"
 
 # The conventions have no word for vLLM: a provider is the dialect that is spoken.
 PROVIDER = "openai"
-
-# Metrics, in Prometheus' spelling.
-TIME_TO_FIRST_TOKEN = "gen_ai_server_time_to_first_token_seconds"
-INPUT_TOKENS = "gen_ai_client_inference_usage_input_tokens_total"
-OUTPUT_TOKENS = "gen_ai_client_inference_usage_output_tokens_total"
-CACHED_TOKENS = "gen_ai_client_inference_usage_cache_read_input_tokens_total"
-METRIC_LABELS = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
 
 Attributes = dict[str, str | bool | int | float | list[str]]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.domain.metrics import OTHER
+from gateway.domain.metric_labels import OTHER
 
 
 class LabelValues:

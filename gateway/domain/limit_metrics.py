@@ -26,7 +26,6 @@ BUDGET_USED = Metric(
     "What a team has used of its budget, 1 is all of it, as of its last call: of several rules "
     "`per: team` of a policy, the one that was settled last.",
     ("policy", "team"),
-    newest=True,
 )
 COST = Metric(
     "gw_cost_total",

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from gateway.domain import genai
+from gateway.domain.answer_metrics import ANSWER_METRICS
+from gateway.domain.genai_metrics import GENAI_METRICS
 from gateway.domain.limit_metrics import (
     BUDGET_ALERTS,
     BUDGET_USED,
@@ -13,11 +14,12 @@ from gateway.domain.limit_metrics import (
     POLICY_SECONDS,
     RATE_LIMITED,
 )
+from gateway.domain.metric import Convention
 from gateway.domain.metric import Kind as Kind
 from gateway.domain.metric import Metric as Metric
-
-OTHER = "other"
-
+from gateway.domain.metric_labels import LABELS as LABELS
+from gateway.domain.metric_labels import OTHER as OTHER
+from gateway.domain.process_metrics import PROCESS_METRICS
 
 # Answers of language models take minutes: the web's usual buckets end at 10 s.
 _DURATION = (
@@ -25,11 +27,6 @@ _DURATION = (
     *(15, 20, 30, 45, 60, 90, 120, 300, 600),
 )
 _WAIT = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-# The convention's own bounds, and three more: a cold or loaded replica takes longer than 10 s.
-_FIRST_TOKEN = (
-    *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10),
-    *(15, 30, 60),
-)
 
 REQUESTS = Metric(
     "gw_requests_total",
@@ -75,35 +72,6 @@ SHED = Metric(
     "Calls that got no slot: the queue was full, another call took their place in it, or they had "
     "waited for queue.wait_s.",
     ("model", "priority"),
-)
-FIRST_TOKEN = Metric(
-    genai.TIME_TO_FIRST_TOKEN,
-    Kind.HISTOGRAM,
-    "seconds",
-    "From the request's arrival to the first token, of streams that came to one.",
-    genai.METRIC_LABELS,
-    _FIRST_TOKEN,
-)
-INPUT_TOKENS = Metric(
-    genai.INPUT_TOKENS,
-    Kind.COUNTER,
-    "tokens",
-    "Prompt tokens as the replica counted them, cached ones included. Never estimated.",
-    genai.METRIC_LABELS,
-)
-OUTPUT_TOKENS = Metric(
-    genai.OUTPUT_TOKENS,
-    Kind.COUNTER,
-    "tokens",
-    "Generated tokens as the replica counted them. Never estimated.",
-    genai.METRIC_LABELS,
-)
-CACHED_TOKENS = Metric(
-    genai.CACHED_TOKENS,
-    Kind.COUNTER,
-    "tokens",
-    "The part of the prompt tokens that came from the replica's prefix cache.",
-    genai.METRIC_LABELS,
 )
 ATTEMPTS = Metric(
     "gw_upstream_attempts_total",
@@ -245,40 +213,22 @@ SHADOW_RUNS = Metric(
 )
 
 METRICS: tuple[Metric, ...] = (
-    *(REQUESTS, DURATION, INFLIGHT, QUEUE_WAIT, QUEUE_DEPTH, SHED, FIRST_TOKEN),
-    *(INPUT_TOKENS, OUTPUT_TOKENS, CACHED_TOKENS),
+    *(REQUESTS, DURATION, INFLIGHT, QUEUE_WAIT, QUEUE_DEPTH, SHED),
     *(ATTEMPTS, UPSTREAM_UP, REPLICA_STATE, RETRIES, POLICY_DECISIONS, CONFIG_RELOADS, CONFIG_INFO),
     *(HANDOVERS, HEDGES, RETRIES_DENIED, MALFORMED_EVENTS, RECORDS_SHARED, RECORDS_DROPPED),
     *(POLICY_SECONDS, RATE_LIMITED, BUDGET_USED, BUDGET_ALERTS, COST),
     *(COUNTERS_UP, COUNTERS_LOST),
     *(DATABASE_UP, LEDGER_BACKLOG, LEDGER_LOST),
     *(PROMPTS_INFO, PROMPT_REQUESTS, PROMPT_DURATION, PROMPT_TOKENS, SHADOW_RUNS),
+    *ANSWER_METRICS,
+    *PROCESS_METRICS,
+    *GENAI_METRICS,
 )
 
-# What a label may hold. Every one of them is bounded: a client cannot add a series.
-LABELS: dict[str, str] = {
-    "route": "the route's template, such as `/v1/chat/completions`",
-    "model": f"a configured model name; `{OTHER}` for any other, and while it is not known",
-    "team": f"the caller's team; after the first 50 of a process, `{OTHER}`",
-    "outcome": "how it ended: see each metric",
-    "replica": f"the replica's id; after the first 256 of a process, `{OTHER}`",
-    "result": "how it ended: see each metric",
-    "sha": f"12 digits of the digest of the files; after the first 1000 of a process, `{OTHER}`",
-    "state": "`healthy`, `cooling`, `unhealthy`, `half_open` or `drained`",
-    "reason": "a fault's name, such as `connect_error`, `server_error`, `timeout`",
-    "priority": "`interactive`, `normal` or `batch`",
-    "policy": f"the policy's name; after the first 100 of a process, `{OTHER}`",
-    "scope": "of whom the limit is: `key`, `team and model`, `all`, …",
-    "percent": "one of the policy's `alerts`: `80`, `100`",
-    "decision": f"the policy's word; after the first 16 of a process, `{OTHER}`",
-    "prompt": f"the prompt's name; after the first 100 of a process, `{OTHER}`",
-    "prompt_text": f"`name@version+sha`; after the first 200 of a process, `{OTHER}`",
-    "variant": "the variant's id, `shadow:` before it in a shadow run; empty without variants; "
-    f"after the first 50 of a process, `{OTHER}`",
-    "gen_ai_operation_name": "`chat`, `text_completion` or `embeddings`",
-    "gen_ai_provider_name": f"always `{genai.PROVIDER}`: the dialect that replicas speak",
-    "gen_ai_request_model": f"as `model`: a configured model name, else `{OTHER}`",
-}
+
+def exported(convention: Convention) -> tuple[Metric, ...]:
+    """Those that there are where telemetry.genai_semconv is set so."""
+    return tuple(one for one in METRICS if convention.covers(one.convention))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ def reference() -> str:
         "`GET /metrics` gives them as Prometheus text or, where the client asks, as OpenMetrics.",
         "To anybody who reaches the port, unless `server.metrics_need_key` is set: "
         "[a key for Prometheus](../how-to/keys-and-teams.md#a-key-for-prometheus).",
-        "With several workers each number is the sum over all of them.",
+        "With several workers each process is told apart by the label `worker`:",
+        "add them up with `sum without (worker)`. `process_*` are as every client of Prometheus",
+        "tells them.",
         "",
         "| name | kind | unit | labels | meaning |",
         "|---|---|---|---|---|",

@@ -87,6 +87,7 @@ class Attempts:
         """The `number`-th attempt (from 1). AttemptFailed when nothing usable came in time, of
         which a stream gets at most half where there are `others` to try."""
         ask = ask or Ask(call.body, self.deadline(call))
+        call.away.leave(self._clock())
         probe = self.telemetry.attempt(call, replica, number)
         lease = Lease(call, replica, self._router, probe, self._clock)
         try:
@@ -106,6 +107,8 @@ class Attempts:
         except BaseException:
             lease.end("cancelled")
             raise
+        finally:
+            call.away.back(self._clock())
         counts = None if failed.fault.of_client else failed.fault
         lease.end(failed.fault, counts, failed.retry_after)
         try:

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from gateway.domain.answer_metrics import FALLBACKS
 from gateway.domain.call import Attempt, Call, Reply
 from gateway.domain.errors import (
     ContextLengthExceeded,
@@ -85,6 +86,8 @@ class Engine:
         if (budget := self._gear.means.budget) is not None:
             budget.request()
         opened = await self._any_model(call, made, known)
+        away = call.queue_seconds + call.away.seconds
+        opened.reply.own_seconds = max(0.0, self._gear.clock() - call.received - away)
         chunks = opened.reply.chunks
         try:
             yield opened.reply
@@ -110,7 +113,9 @@ class Engine:
             if chosen.model in seen:
                 continue
             if seen and failed is not None:
-                call.note("fallback", model=chosen.model, after=str(failed[0].fault))
+                fault = str(failed[0].fault)
+                call.note("fallback", model=chosen.model, after=fault)
+                self._attempts.telemetry.count(FALLBACKS, call.model, chosen.model, fault)
             seen.add(chosen.model)
             own = known if chosen.model == call.model else ()
             walk = Walk(self._gear, call, chosen.model, made, own)

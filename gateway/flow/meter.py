@@ -49,6 +49,8 @@ class Meter:
             seconds=self.clock() - self.call.received,
             first_token_seconds=reply.first_token_seconds if reply else None,
             queue_seconds=self.call.queue_seconds,
+            own_seconds=reply.own_seconds if reply else None,
+            pace=reply.pace if reply else None,
         )
 
     def _verdict(self) -> tuple[OutcomeKind, int, str]:

@@ -13,6 +13,7 @@ from gateway.domain.call import Usage
 from gateway.domain.errors import LLMError, LLMTimeoutError, StreamTruncated
 from gateway.domain.graft import Graft, Unjoinable
 from gateway.domain.guessed import of_stream
+from gateway.domain.pace import Pace
 from gateway.domain.ports import WireError
 from gateway.domain.retry import Fault, fault_of
 from gateway.domain.sse import DONE, EventTooLarge, StreamWatch
@@ -138,6 +139,8 @@ async def follow(opened: Opened) -> AsyncIterator[bytes]:
     it breaks, `opened.rescue` is asked; LLMError when there is no way on."""
     assert opened.stream is not None
     delivered, tail = opened.delivered, b""
+    opened.reply.pace = pace = Pace()
+    clock, chunk = opened.lease.clock, pace.chunk
     piece: bytes | None = opened.stream.first
     try:
         while True:
@@ -145,6 +148,7 @@ async def follow(opened: Opened) -> AsyncIterator[bytes]:
                 while piece is not None:
                     if piece:
                         delivered.add(piece)
+                        chunk(clock())
                         yield piece
                     piece = await opened.stream.next()
                 break

@@ -206,8 +206,8 @@ class Walk:
             raise failed
         self._afford(failed, free=free and self._waits == 1)
         await asyncio.sleep(pause)
-        ready = now + pause
-        self._tried = {one for one in self._tried if self._rests[one] > ready}
+        self._call.away.seconds += pause
+        self._tried = {one for one in self._tried if self._rests[one] > now + pause}
 
     async def _make(self, replica: Replica, ask: Ask) -> Opened:
         hedging = self._gear.means.hedging

@@ -100,12 +100,11 @@ def _line(problem: Problem) -> str:
 
 def routes(
     readiness: Callable[[], Awaitable[Readiness]],
-    metrics: Callable[[str], tuple[bytes, str]],
-    look: Callable[[], Awaitable[object]],
+    metrics: Callable[[str], Awaitable[tuple[bytes, str]]],
     house: Callable[[], House],
 ) -> APIRouter:
-    """`metrics` renders for an Accept header and says what it has rendered; `look` brings it up to
-    date on the states of replicas first; `house` is the one of this moment."""
+    """`metrics` renders for an Accept header and says what it has rendered; `house` is the one of
+    this moment."""
     api = APIRouter(tags=["operations"])
 
     @api.get("/healthz", summary="This process runs")
@@ -120,8 +119,7 @@ def routes(
     @api.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
     async def metrics_(request: Request) -> Response:
         admit(house(), request)
-        await look()
-        body, content_type = metrics(request.headers.get("accept", ""))
+        body, content_type = await metrics(request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})
 
     return api

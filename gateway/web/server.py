@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import signal
 import socket
 import sys
@@ -16,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -24,6 +24,7 @@ from fastapi import APIRouter, FastAPI
 
 from gateway.adapters import logs, watch
 from gateway.adapters.embedded import EmbeddedModel
+from gateway.adapters.scrape import Scrape
 from gateway.bootstrap import Gateway, House
 from gateway.domain.document import ConfigError, Problem
 from gateway.plan import Fleet, check, fleet_of, places
@@ -57,20 +58,26 @@ def create_app(
     again: Callable[[], Settings] | None = None,
     sha: str = "",
     opened: Callable[[], None] = lambda: None,
+    workers_dir: Path | None = None,
 ) -> FastAPI:
     """The application of one process; its lifespan opens and closes the gateway. `again` reads the
     settings anew: without it nothing is reloaded. `sha`: see Reload. `opened` is called once the
-    gateway is open, before anything is served."""
+    gateway is open, before anything is served. In `workers_dir` the workers
+    find each other."""
     gateway = Gateway(settings, fleet)
-    logs.configure(settings.telemetry.log_format, settings.telemetry.log_level)
+    told, dropped = settings.telemetry, gateway.telemetry.house.dropped
+    logs.configure(told.log_format, told.log_level, lost=partial(dropped, "logs"))
     server = settings.server
     reload = Reload(gateway, again, sha)
+    look = partial(gateway.states.look, gateway.router)
+    scrape = Scrape(gateway.telemetry.meters, workers_dir, look)
     closing = Closing(drain=server.drain_s, grace=server.shutdown_grace_s)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(gateway.running())
+            await stack.enter_async_context(scrape.running())
             await stack.enter_async_context(reload.watching(strict=server.workers > 1))
             handlers = signals(closing, reload.now, alone=server.workers == 1)
             await stack.enter_async_context(handlers)
@@ -78,7 +85,7 @@ def create_app(
             yield
 
     return build_app(
-        _routers(gateway, reload, closing),
+        _routers(gateway, reload, closing, scrape),
         version=own_version(),
         settings=settings,
         closing=closing,
@@ -87,7 +94,7 @@ def create_app(
     )
 
 
-def _routers(gateway: Gateway, reload: Reload, closing: Closing) -> list[APIRouter]:
+def _routers(gateway: Gateway, reload: Reload, closing: Closing, scrape: Scrape) -> list[APIRouter]:
     """Every route that there is."""
 
     def current() -> House:
@@ -101,12 +108,7 @@ def _routers(gateway: Gateway, reload: Reload, closing: Closing) -> list[APIRout
         admin_keys.routes(gateway),
         admin_usage.routes(gateway),
         prompts.routes(gateway),
-        ops.routes(
-            partial(ops.told, gateway, reload, closing),
-            gateway.telemetry.render,
-            partial(gateway.states.look, gateway.router),
-            current,
-        ),
+        ops.routes(partial(ops.told, gateway, reload, closing), scrape.page, current),
     ]
 
 
@@ -132,11 +134,11 @@ def serve(settings: Settings, again: Callable[[], Settings] | None = None) -> in
         fleet = fleet_of(settings)
         if fleet.source == "embedded":
             fleet = fleet_of(settings, stack.enter_context(_embedded(settings)))
+        folder: Path | None = None
         if settings.server.workers > 1:
-            # Read by prometheus_client when it is first imported, in the workers.
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-metrics-"))
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        factory = partial(create_app, settings, fleet, again, sha, keep_for_good)
+            made = tempfile.TemporaryDirectory(prefix="gateway-workers-")
+            folder = Path(stack.enter_context(made))
+        factory = partial(create_app, settings, fleet, again, sha, keep_for_good, folder)
         config = _uvicorn_config(settings, factory)
         port = listener.getsockname()[1]
         answered = threading.Event()

@@ -107,6 +107,8 @@ def test_a_settled_call_is_one_line_that_tells_all() -> None:
         "team": "red",
         "key_id": "key-7",
         "prompt": "code/explain@3+abc",
+        "prompt_name": "code/explain",
+        "prompt_version": "3",
     }
 
 

@@ -1,22 +1,16 @@
-"""Meters count, render both formats, and add up over worker processes."""
+"""Meters count, render both formats, and have a bound for each metric."""
 
 from __future__ import annotations
-
-import os
-import subprocess
-import sys
-import textwrap
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from prometheus_client import Metric as Family
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.adapters.meters import ENVIRONMENT, Meters
+from gateway.adapters import meters as module
+from gateway.adapters.meters import Meters
 from gateway.domain.metrics import Kind, Metric
+from gateway.domain.process_metrics import SERIES, SERIES_DROPPED
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -106,89 +100,48 @@ def test_a_value_that_needs_escaping_survives() -> None:
     assert samples(meters.render()[0])["gw_hits_total", 'a"b\\c\nd'] == 1
 
 
-WORKER = textwrap.dedent(
-    """
-    import sys
-    from gateway.adapters.meters import Meters
-    from gateway.domain.metrics import FIRST_TOKEN, INFLIGHT, REQUESTS
-
-    meters = Meters()
-    for line in sys.stdin:
-        if line == "count\\n":
-            meters.add(REQUESTS, 1, "/v1/x", "smol", "t", "completed")
-            meters.add(INFLIGHT, 1, "smol")
-            meters.observe(FIRST_TOKEN, 0.5, "chat", "openai", "smol")
-            print("done", flush=True)
-        else:
-            page, kind = meters.render(line.strip())
-            print(len(page), flush=True)
-            sys.stdout.flush()
-            sys.stdout.buffer.write(page)
-            sys.stdout.buffer.flush()
-    """
-)
+def test_exemplars_are_in_open_metrics_alone() -> None:
+    meters = Meters(DECLARED)
+    meters.observe(WAIT, 0.5, "a", trace_id="0af7")
+    page, _ = meters.render(OPEN_METRICS)
+    [family] = [one for one in open_families(page) if one.name == "gw_wait_seconds"]
+    [told] = [one.exemplar for one in family.samples if one.exemplar]
+    assert (told.labels, told.value) == ({"trace_id": "0af7"}, 0.5)
+    assert b"trace_id" not in meters.render()[0]
 
 
-class Worker:
-    """A process with meters of its own; it does what it is told."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", WORKER],
-            env=dict(environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-
-    def tell(self, line: str) -> bytes:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(f"{line}\n".encode())
-        self.process.stdin.flush()
-        return self.process.stdout.readline()
-
-    def page(self, accept: str = "") -> bytes:
-        size = int(self.tell(accept))
-        assert self.process.stdout is not None
-        return self.process.stdout.read(size)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.communicate()
+def test_many_values_at_once_are_as_good_as_one_after_the_other() -> None:
+    one, other = Meters(DECLARED), Meters(DECLARED)
+    for value in (0.0625, 0.5, 0.5, 7.0):
+        one.observe(WAIT, value, "a")
+    other.observe_many(WAIT, [1, 2, 1], 8.0625, "a")
+    assert one.render() == other.render()
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        other.observe_many(WAIT, [1, 2], 1.0, "a")
 
 
-@contextmanager
-def two_workers(folder: Path) -> Iterator[tuple[Worker, Worker]]:
-    environment = {**os.environ, ENVIRONMENT: str(folder)}
-    workers = (Worker(environment), Worker(environment))
-    try:
-        yield workers
-    finally:
-        for worker in workers:
-            if worker.process.poll() is None:
-                worker.kill()
-
-
-def test_any_worker_tells_the_sum_of_all_and_the_dead_are_not_in_flight(tmp_path: Path) -> None:
-    with two_workers(tmp_path / "made") as (one, other):
-        for worker in (one, one, other):
-            assert worker.tell("count") == b"done\n"
-        for worker in (one, other):
-            page = worker.page().decode()
-            assert 'route="/v1/x",team="t"} 3.0' in page
-            assert 'gw_inflight{model="smol"} 3.0' in page
-            assert 'gen_ai_request_model="smol"} 1.5' in page
-        families = {f.name for f in open_families(one.page(OPEN_METRICS))}
-        assert {"gw_requests", "gw_inflight"} <= families
-        one.kill()
-        page = other.page().decode()
-        assert 'route="/v1/x",team="t"} 3.0' in page
-        assert 'gw_inflight{model="smol"} 1.0' in page
-
-
-def test_asking_for_many_workers_too_late_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_metric_that_has_all_its_sets_of_labels_tells_the_rest_as_other(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(ENVIRONMENT, str(tmp_path))
-    with pytest.raises(RuntimeError, match="before the worker processes start"):
-        Meters(DECLARED)
+    monkeypatch.setattr(module, "MOST_COUNTS", 3)
+    meters = Meters((*DECLARED, SERIES, SERIES_DROPPED))
+    for number in range(10):
+        meters.add(HITS, 1, f"p{number}")
+    page = meters.render()[0].decode()
+    assert page.count("gw_hits_total{") == 4
+    assert 'gw_hits_total{place="other"} 7.0' in page
+    assert 'gw_metric_series_dropped_total{metric="gw_hits_total"} 7.0' in page
+    assert 'gw_metric_series{metric="gw_hits_total"} 3.0' in page
+
+
+def test_pages_of_two_processes_are_one_with_each_family_once() -> None:
+    one, other = Meters(DECLARED), Meters(DECLARED)
+    one.add(HITS, 1, "a")
+    other.add(HITS, 2, "a")
+    for accept in ("", OPEN_METRICS):
+        blocks = one.blocks(accept, "0") + other.blocks(accept, "1")
+        text = module.page(blocks, accept)[0].decode()
+        assert text.count("# TYPE gw_hits") == 1
+        assert 'gw_hits_total{place="a",worker="0"} 1.0' in text
+        assert 'gw_hits_total{place="a",worker="1"} 2.0' in text
+    assert open_families(text.encode())

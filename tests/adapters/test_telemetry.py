@@ -16,19 +16,10 @@ from gateway.adapters.telemetry import Telemetry
 from gateway.domain import ports
 from gateway.domain.call import Attempt, Call, Caller, Outcome, OutcomeKind, PromptRef, Usage
 from gateway.domain.endpoints import CHAT
-from gateway.domain.limits import Priority
 from gateway.domain.metrics import (
-    HANDOVERS,
-    HEDGES,
-    LEDGER_BACKLOG,
-    LEDGER_LOST,
-    MALFORMED_EVENTS,
     METRICS,
-    RETRIES_DENIED,
-    SHADOW_RUNS,
 )
 from gateway.domain.retry import Fault
-from gateway.domain.standing import State
 from gateway.testing.otlp_sink import OtlpSink
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -58,6 +49,7 @@ class Settings:
     service_name: str = "vllm-gateway"
     console: bool = False
     sample_ratio: float = 1.0
+    genai_semconv: str = "both"
 
 
 def a_call(request_id: str = "r1", model: str = "smol", team: str = "red", **other: Any) -> Call:
@@ -115,79 +107,41 @@ def walk(telemetry: Telemetry, call: Call, outcome: Outcome = COMPLETED) -> list
     return headers
 
 
-GEN_AI = "{gen_ai_operation_name=chat,gen_ai_provider_name=openai,gen_ai_request_model=smol}"
+GEN_AI = "gen_ai_operation_name=chat,gen_ai_provider_name=openai,gen_ai_request_model=smol"
+TEXT = f"{GEN_AI},gen_ai_token_modality=text"
 
 
 def test_a_completed_call_is_counted_to_the_token() -> None:
     telemetry = untraced()
     walk(telemetry, a_call())
     route = "route=/v1/chat/completions"
-    assert samples(telemetry) == {
-        f"gw_requests_total{{model=smol,outcome=completed,{route},team=red}}": 1,
-        f"gw_request_duration_seconds_count{{model=smol,{route}}}": 1,
-        f"gw_request_duration_seconds_sum{{model=smol,{route}}}": 0.75,
-        "gw_inflight{model=smol}": 0,
-        "gw_queue_wait_seconds_count{model=smol}": 1,
-        "gw_queue_wait_seconds_sum{model=smol}": 0.01,
-        f"gen_ai_server_time_to_first_token_seconds_count{GEN_AI}": 1,
-        f"gen_ai_server_time_to_first_token_seconds_sum{GEN_AI}": 0.25,
-        f"gen_ai_client_inference_usage_input_tokens_total{GEN_AI}": 31,
-        f"gen_ai_client_inference_usage_output_tokens_total{GEN_AI}": 8,
-        f"gen_ai_client_inference_usage_cache_read_input_tokens_total{GEN_AI}": 16,
-        "gw_upstream_attempts_total{outcome=connect_error,replica=a}": 1,
-        "gw_upstream_attempts_total{outcome=ok,replica=b}": 1,
-        "gw_retries_total{reason=connect_error}": 1,
-        "gw_policy_decisions_total{decision=allow,policy=allowlist}": 1,
-        "gw_policy_seconds_count{policy=allowlist}": 1,
-        "gw_policy_seconds_sum{policy=allowlist}": 0.001,
-        "gw_records_redis_up{}": 0,
-        "gw_records_dropped_total{}": 0,
-        "gw_counters_redis_up{}": 0,
-        "gw_counters_lost_total{}": 0,
-        "gw_database_up{}": 0,
-        "gw_ledger_backlog{}": 0,
-        "gw_ledger_lost_total{}": 0,
-    }
-
-
-def test_every_declared_metric_is_fed() -> None:
-    telemetry = untraced()
-    walk(telemetry, a_call(prompt=PromptRef("code/x", "1.0.0", "abc")))
-    for metric in (HANDOVERS, HEDGES, RETRIES_DENIED, MALFORMED_EVENTS, SHADOW_RUNS):
-        telemetry.count(metric, "x")
-    telemetry.replica("a", None, State.HEALTHY)
-    telemetry.configured("abc", "def")
-    telemetry.reloaded("ok")
-    telemetry.queued("smol", Priority.NORMAL, 1)
-    telemetry.shed("smol", Priority.NORMAL)
-    telemetry.rate_limited("ratelimit", "key")
-    telemetry.budget_used("red", "budget", 0.5)
-    telemetry.budget_alert("budget", 80)
-    telemetry.cost(a_call(model="smol"), 1)
-    fed = {re.sub(r"(_count|_sum)?\{.*", "", name) for name in samples(telemetry)}
-    assert fed == {metric.name for metric in METRICS}
-
-
-def test_what_calls_cost_is_told_in_units_by_team_and_model() -> None:
-    telemetry = untraced()
-    telemetry.cost(a_call(model="smol"), 250_000)
-    telemetry.cost(a_call(model="smol"), 500_000)
-    telemetry.cost(a_call(model="made-up"), 1)
-    telemetry.cost(a_call(model="smol"), 0)
-    told = {n: v for n, v in samples(telemetry).items() if n.startswith("gw_cost_total")}
-    assert [told[name] for name in sorted(told)] == [1e-06, 0.75]
-    assert "model=other" in min(told)
-
-
-def test_a_budget_stands_where_it_was_told_last_and_teams_are_bounded() -> None:
-    telemetry = untraced()
-    telemetry.budget_used("red", "budget", 0.5)
-    telemetry.budget_used("red", "budget", 0.25)
-    for number in range(60):
-        telemetry.budget_used(f"team-{number}", "budget", 0.1)
-    told = samples(telemetry)
-    assert told["gw_budget_used_ratio{policy=budget,team=red}"] == 0.25
-    assert len([name for name in told if name.startswith("gw_budget_used_ratio")]) == 51
+    found = samples(telemetry)
+    assert (
+        found.items()
+        >= {
+            f"gw_requests_total{{model=smol,outcome=completed,{route},team=red}}": 1,
+            f"gw_request_duration_seconds_count{{model=smol,{route}}}": 1,
+            f"gw_request_duration_seconds_sum{{model=smol,{route}}}": 0.75,
+            f"gw_responses_total{{{route},status=200}}": 1,
+            "gw_stream_outcome_total{model=smol,outcome=completed}": 1,
+            "gw_inflight{model=smol}": 0,
+            "gw_queue_wait_seconds_count{model=smol}": 1,
+            "gw_queue_wait_seconds_sum{model=smol}": 0.01,
+            f"gen_ai_server_time_to_first_token_seconds_count{{{GEN_AI}}}": 1,
+            f"gen_ai_server_time_to_first_token_seconds_sum{{{GEN_AI}}}": 0.25,
+            f"gen_ai_client_inference_usage_input_tokens_total{{{TEXT}}}": 31,
+            f"gen_ai_client_inference_usage_output_tokens_total{{{TEXT}}}": 8,
+            f"gen_ai_client_inference_usage_cache_read_input_tokens_total{{{TEXT}}}": 16,
+            f"gen_ai_client_token_usage_sum{{{GEN_AI},gen_ai_token_type=input}}": 31,
+            "gw_upstream_attempts_total{outcome=connect_error,replica=a}": 1,
+            "gw_upstream_attempts_total{outcome=ok,replica=b}": 1,
+            "gw_retries_total{reason=connect_error}": 1,
+            "gw_policy_decisions_total{decision=allow,policy=allowlist}": 1,
+            "gw_policy_seconds_count{policy=allowlist}": 1,
+            "gw_policy_seconds_sum{policy=allowlist}": 0.001,
+        }.items()
+    )
+    assert not [name for name in found if "estimated" in name or "wasted" in name]
 
 
 def test_a_call_is_in_flight_until_it_is_settled() -> None:
@@ -326,42 +280,6 @@ def test_it_is_what_the_rooms_ask_for() -> None:
     assert port
 
 
-def test_a_replicas_state_is_one_series_at_1_and_whether_it_is_up() -> None:
-    telemetry = Telemetry(Settings(), lambda: ("m",))
-    telemetry.replica("r0", None, State.HEALTHY)
-    telemetry.replica("r0", State.HEALTHY, State.DRAINED)
-    page = telemetry.render()[0].decode()
-    assert 'gw_replica_state{replica="r0",state="drained"} 1.0' in page
-    assert 'gw_replica_state{replica="r0",state="healthy"} 0.0' in page
-    assert 'gw_upstream_up{replica="r0"} 0.0' in page
-    telemetry.replica("r0", State.DRAINED, State.HALF_OPEN)
-    telemetry.replica("r0", State.HALF_OPEN, None)
-    page = telemetry.render()[0].decode()
-    assert 'gw_upstream_up{replica="r0"} 0.0' in page
-    assert 'gw_replica_state{replica="r0",state="half_open"} 0.0' in page
-
-
-def test_a_counter_is_counted_and_its_replicas_are_bounded() -> None:
-    telemetry = untraced()
-    for number in range(300):
-        telemetry.count(MALFORMED_EVENTS, f"r{number}")
-    telemetry.count(HANDOVERS, "continued")
-    page = telemetry.render()[0].decode()
-    assert 'gw_handovers_total{result="continued"} 1.0' in page
-    assert 'gw_malformed_events_total{replica="r0"} 1.0' in page
-    assert 'gw_malformed_events_total{replica="other"} 44.0' in page
-
-
-def test_each_configuration_is_one_series_and_the_one_before_is_gone() -> None:
-    telemetry = untraced()
-    for sha in ("aaa", "bbb", "bbb"):
-        telemetry.configured(sha)
-    telemetry.reloaded("ok")
-    found = {name: value for name, value in samples(telemetry).items() if "config" in name}
-    assert [value for name, value in found.items() if "bbb" in name] == [1]
-    assert not [name for name in found if "aaa" in name]
-
-
 def test_a_settled_call_is_handed_on_with_its_trace() -> None:
     kept: list[tuple[Call, Outcome, str | None]] = []
     telemetry = Telemetry(Settings(), tuple, lambda: 0.0, lambda *told: kept.append(told))
@@ -369,26 +287,6 @@ def test_a_settled_call_is_handed_on_with_its_trace() -> None:
     telemetry.started(call)
     telemetry.settled(call, COMPLETED)
     assert kept == [(call, COMPLETED, TRACE)]
-
-
-def test_who_reaches_the_shared_records_and_what_was_lost_is_counted() -> None:
-    telemetry = untraced()
-    telemetry.records_shared(1)
-    telemetry.records_dropped(3)
-    telemetry.records_dropped(2)
-    found = samples(telemetry)
-    assert (found["gw_records_redis_up{}"], found["gw_records_dropped_total{}"]) == (1, 5)
-    telemetry.records_shared(-1)
-    assert samples(telemetry)["gw_records_redis_up{}"] == 0
-
-
-def test_the_ledger_tells_of_its_backlog_by_changes() -> None:
-    telemetry = untraced()
-    for change in (5, -3):
-        telemetry.change(LEDGER_BACKLOG, change)
-    telemetry.change(LEDGER_LOST, 2)
-    found = samples(telemetry)
-    assert (found["gw_ledger_backlog{}"], found["gw_ledger_lost_total{}"]) == (2, 2)
 
 
 def test_a_prompt_is_told_by_text_and_variant_and_a_shadow_apart() -> None:

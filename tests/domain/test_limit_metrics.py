@@ -8,8 +8,3 @@ from gateway.domain.metrics import METRICS
 
 def test_they_are_in_the_table_of_metrics() -> None:
     assert {BUDGET_ALERTS, BUDGET_USED, POLICY_SECONDS, RATE_LIMITED} <= set(METRICS)
-
-
-def test_of_several_workers_the_newest_share_of_a_budget_counts() -> None:
-    assert BUDGET_USED.newest
-    assert [metric.name for metric in METRICS if metric.newest] == [BUDGET_USED.name]

@@ -1,0 +1,57 @@
+"""The metrics of the gateway's own processes and of /metrics itself: rows of metrics.py."""
+
+from __future__ import annotations
+
+from gateway.domain.metric import Kind, Metric
+
+LOOP_LAG = Metric(
+    "gw_event_loop_lag_seconds",
+    Kind.HISTOGRAM,
+    "seconds",
+    "How late the event loop is, looked at four times a second.",
+    (),
+    (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+)
+SERIES = Metric(
+    "gw_metric_series",
+    Kind.GAUGE,
+    "series",
+    "Sets of labels that a metric has.",
+    ("metric",),
+)
+SERIES_DROPPED = Metric(
+    "gw_metric_series_dropped_total",
+    Kind.COUNTER,
+    "values",
+    "What was told of a metric under `other` in all of its labels, because it had as many sets "
+    "of labels as it may have.",
+    ("metric",),
+)
+SCRAPE_BYTES = Metric(
+    "gw_scrape_bytes", Kind.GAUGE, "bytes", "Size of the page of /metrics before this one."
+)
+TELEMETRY_DROPPED = Metric(
+    "gw_telemetry_dropped_total",
+    Kind.COUNTER,
+    "items",
+    "Spans and lines of the log that could not be told.",
+    ("signal",),
+)
+WORKER_UP = Metric(
+    "gw_worker_up",
+    Kind.GAUGE,
+    "processes",
+    "1: the worker has told its metrics for this page; 0: it did not answer in time, or is gone.",
+    ("worker",),
+)
+WORKER_RESTARTS = Metric(
+    "gw_worker_restarts_total",
+    Kind.COUNTER,
+    "processes",
+    "Processes that have taken the place of one before them.",
+)
+
+PROCESS_METRICS = (
+    *(WORKER_UP, WORKER_RESTARTS, LOOP_LAG, SERIES, SERIES_DROPPED, SCRAPE_BYTES),
+    TELEMETRY_DROPPED,
+)
