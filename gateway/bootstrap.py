@@ -40,6 +40,7 @@ from gateway.flow.attempt import Attempts
 from gateway.flow.books import Books
 from gateway.flow.context import ContextBuilder
 from gateway.flow.engine import Engine
+from gateway.flow.floor import Floor
 from gateway.flow.guard import Guard
 from gateway.flow.hedge import Hedging
 from gateway.flow.identify import Identify
@@ -114,7 +115,7 @@ class Gateway:
         hedging, retries = settings.hedging, settings.retries
         self._budget = RetryBudget(retries.budget, retries.floor, time.monotonic)
         self._hedging = Hedging(hedging.models, hedging.budget, hedging.min_samples)
-        self._syntax, self._sessions = TreeSitter(), Sessions()
+        self._syntax, self._sessions, self.floor = TreeSitter(), Sessions(), Floor(time.monotonic)
         self.shadows = Shadows(random.random, self.telemetry.count)
         self.house = self.build(plan)
 
@@ -211,7 +212,7 @@ class Gateway:
     def _pipeline(
         self, plan: Plan, timeouts: Timeouts, identify: Identify, means: Means
     ) -> Pipeline:
-        clock, retries = time.monotonic, plan.settings.retries
+        clock, retries, cost = time.monotonic, plan.settings.retries, self.telemetry.cost
         rule = RetryRule(retry_limit(plan.fleet, retries.limit), retries.backoff_s, retries.jitter)
         attempts = Attempts(
             self.router, self._wire, self.telemetry, timeouts, clock, self._providers
@@ -227,7 +228,7 @@ class Gateway:
             self.admission,
             Engine(self.router, attempts, rule, clock=clock, random=random.random, means=means),
             self.telemetry,
-            Books(clock, self.keeping.ledger, plan.prices, on_cost=self.telemetry.cost),
+            Books(clock, self.keeping.ledger, plan.prices, on_cost=cost, floor=self.floor),
         )
 
     def move_in(self, house: House) -> None:

@@ -16,8 +16,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from types import FrameType
 
+import orjson
 import uvicorn
 from anyio.from_thread import start_blocking_portal
 from fastapi import APIRouter, FastAPI
@@ -34,6 +36,7 @@ from gateway.web import (
     admin_keys,
     admin_usage,
     assist,
+    live,
     openai,
     ops,
     prompts,
@@ -44,6 +47,7 @@ from gateway.web.banner import banner
 from gateway.web.closing import Closing, signals
 from gateway.web.connection import KEEP_ALIVE_SECONDS, connection_class
 from gateway.web.process import allow_descriptors, keep_for_good
+from gateway.web.siblings import Answer, Question, Siblings
 from gateway.web.workers import Workers
 
 _READY_SECONDS = 120.0
@@ -57,28 +61,31 @@ def create_app(
     again: Callable[[], Settings] | None = None,
     sha: str = "",
     opened: Callable[[], None] = lambda: None,
+    sockets: Path | None = None,
 ) -> FastAPI:
     """The application of one process; its lifespan opens and closes the gateway. `again` reads the
     settings anew: without it nothing is reloaded. `sha`: see Reload. `opened` is called once the
-    gateway is open, before anything is served."""
+    gateway is open, before anything is served. In the folder `sockets` workers ask each other."""
     gateway = Gateway(settings, fleet)
     logs.configure(settings.telemetry.log_format, settings.telemetry.log_level)
     server = settings.server
     reload = Reload(gateway, again, sha)
     closing = Closing(drain=server.drain_s, grace=server.shutdown_grace_s)
+    siblings = Siblings(sockets, server.workers)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(gateway.running())
             await stack.enter_async_context(reload.watching())
+            await stack.enter_async_context(siblings.answering(_answers(gateway)))
             handlers = signals(closing, reload.now, alone=server.workers == 1)
             await stack.enter_async_context(handlers)
             opened()
             yield
 
     return build_app(
-        _routers(gateway, reload, closing),
+        _routers(gateway, reload, closing, siblings),
         version=own_version(),
         settings=settings,
         closing=closing,
@@ -87,7 +94,18 @@ def create_app(
     )
 
 
-def _routers(gateway: Gateway, reload: Reload, closing: Closing) -> list[APIRouter]:
+def _answers(gateway: Gateway) -> dict[str, Answer]:
+    """What other worker processes may ask this one."""
+
+    async def now(_: Question) -> bytes:
+        return orjson.dumps(await live.look(gateway, own_version()))
+
+    return {live.ASK: now, requests.ASK: partial(requests.here, gateway)}
+
+
+def _routers(
+    gateway: Gateway, reload: Reload, closing: Closing, siblings: Siblings
+) -> list[APIRouter]:
     """Every route that there is."""
 
     def current() -> House:
@@ -96,8 +114,9 @@ def _routers(gateway: Gateway, reload: Reload, closing: Closing) -> list[APIRout
     return [
         openai.routes(current, gateway.router),
         assist.routes(current),
-        requests.routes(gateway.records, current),
+        requests.routes(gateway, siblings),
         admin.routes(gateway),
+        live.routes(gateway, siblings, own_version()),
         admin_keys.routes(gateway),
         admin_usage.routes(gateway),
         prompts.routes(gateway),
@@ -131,11 +150,13 @@ def serve(settings: Settings, again: Callable[[], Settings] | None = None) -> in
         fleet = fleet_of(settings)
         if fleet.source == "embedded":
             fleet = fleet_of(settings, stack.enter_context(_embedded(settings)))
+        sockets: Path | None = None
         if settings.server.workers > 1:
             # Read by prometheus_client when it is first imported, in the workers.
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-metrics-"))
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        factory = partial(create_app, settings, fleet, again, sha, keep_for_good)
+            sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-")))
+        factory = partial(create_app, settings, fleet, again, sha, keep_for_good, sockets)
         config = _uvicorn_config(settings, factory)
         port = listener.getsockname()[1]
         threading.Thread(target=_announce, args=(settings, fleet, port), daemon=True).start()
