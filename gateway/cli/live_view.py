@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,11 +21,10 @@ _STATE_STYLES = {
     "drained": "magenta",
 }
 _PHASE_STYLES = {"queued": "yellow", "retrying": "red", "handing_over": "red"}
-# The head, its empty line and one line that rich needs to itself.
-_HEAD_LINES = 6
 # A section's own head and the empty line before it.
 _SECTION_LINES = 2
 _FEWEST_ROWS = 2
+_FEWEST_CHARS = 4
 _SLOW_SECONDS = 30.0
 
 Cell = str | Text
@@ -44,7 +43,8 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """A table. `columns` are names, with > before those of numbers."""
+    """A table. `columns` are names, with > before those of numbers and ~ before those that are cut
+    first where there is little room."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -57,10 +57,11 @@ def picture(shown: Shown, height: int | None) -> RenderableType:
         for one in (_replicas(shown.live), _queues(shown.live), _slowest(shown.live), _teams(shown))
         if one.rows
     ]
-    most = _rows_each([len(one.rows) for one in sections], height)
     parts: list[RenderableType] = [*_head(shown)]
+    left = None if height is None else height - len(parts)
+    most = _rows_each([len(one.rows) for one in sections], left)
     for section, rows in zip(sections, most, strict=True):
-        parts += [Text(""), _table(section, rows)]
+        parts += [Text(""), *_table(section, rows)]
     if not shown.live["slowest"]:
         parts += [Text(""), Text("No request runs.", style="dim")]
     return Group(*parts)
@@ -71,7 +72,7 @@ def _rows_each(wanted: Sequence[int], height: int | None) -> list[int]:
     if height is None:
         return list(wanted)
     given = [min(count, _FEWEST_ROWS) for count in wanted]
-    left = height - _HEAD_LINES - _SECTION_LINES * len(wanted) - sum(given)
+    left = height - _SECTION_LINES * len(wanted) - sum(given)
     while left > 0 and given != list(wanted):
         for at, count in enumerate(wanted):
             if left > 0 and given[at] < count:
@@ -80,17 +81,27 @@ def _rows_each(wanted: Sequence[int], height: int | None) -> list[int]:
     return given
 
 
-def _table(section: _Section, rows: int) -> Table:
+def _table(section: _Section, rows: int) -> Iterator[RenderableType]:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in section.columns:
         side: Literal["right", "left"] = "right" if name.startswith(">") else "left"
-        table.add_column(name.lstrip(">"), justify=side, no_wrap=True, overflow="ellipsis")
+        # rich narrows those first that may be wrapped; that they are not is for their cells to say.
+        first = name.startswith("~")
+        fewest = _FEWEST_CHARS if first else None
+        head = Text(name.lstrip(">~"), no_wrap=True, overflow="ellipsis")
+        table.add_column(head, justify=side, no_wrap=not first, min_width=fewest)
     cut = len(section.rows) > rows
     for row in section.rows[: rows - 1 if cut else rows]:
-        table.add_row(*(one if isinstance(one, Text) else Text(harmless(one)) for one in row))
+        table.add_row(*map(_cell, row))
+    yield table
     if cut:
-        table.add_row(Text(f"… {len(section.rows) - rows + 1} more", style="dim"))
-    return table
+        yield Text(f"… {len(section.rows) - rows + 1} more", style="dim")
+
+
+def _cell(one: Cell) -> Text:
+    text = one if isinstance(one, Text) else Text(harmless(one))
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
 
 
 def _head(shown: Shown) -> list[Text]:
@@ -134,7 +145,7 @@ def _phases_line(live: Live) -> Text:
 
 
 def _replicas(live: Live) -> _Section:
-    columns = ("REPLICA", "MODEL", "STATE", ">FOR", ">IN FLIGHT", ">WAITING", ">KV", "WHY")
+    columns = ("~REPLICA", "~MODEL", "STATE", ">FOR", ">IN FLIGHT", ">WAITING", ">KV", "~WHY")
     ordered = sorted(
         live["replicas"], key=lambda row: (row["state"] == "healthy", -row["in_flight"], row["id"])
     )
@@ -167,7 +178,7 @@ def _why(row: Mapping[str, Any]) -> str:
 
 
 def _queues(live: Live) -> _Section:
-    columns = ("MODEL", ">RUNNING", ">SLOTS", ">QUEUED")
+    columns = ("~MODEL", ">RUNNING", ">SLOTS", ">QUEUED")
     ordered = sorted(live["queues"], key=lambda one: (-one["waiting"], -one["running"]))
     rows: list[list[Cell]] = [
         [
@@ -182,7 +193,7 @@ def _queues(live: Live) -> _Section:
 
 
 def _slowest(live: Live) -> _Section:
-    columns = (">AGE", "PHASE", "MODEL", "TEAM", "REPLICA", ">TOKENS", ">TRY", "REQUEST ID")
+    columns = (">AGE", "PHASE", "~MODEL", "~TEAM", "~REPLICA", ">TOKENS", ">TRY", "REQUEST ID")
     rows: list[list[Cell]] = [
         [
             Text(_age(one["seconds"]), style="bold" if one["seconds"] >= _SLOW_SECONDS else ""),
@@ -208,7 +219,7 @@ def _teams(shown: Shown) -> _Section:
         own = rates.get(one["team"])
         told = (_rate(own, name) for name in ("requests", "completion_tokens", "failed", "refused"))
         rows.append([one["team"], str(one["running"]), str(one["queued"]), *told])
-    return _Section(("TEAM", *names), rows)
+    return _Section(("~TEAM", *names), rows)
 
 
 def _rate(rates: Rates | None, name: str) -> str:

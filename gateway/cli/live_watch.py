@@ -77,6 +77,6 @@ class Watch:
         trouble = f"No answer for {since:.0f} s, this is the last one. {error}"
         return Shown(last.url, last.live, None, trouble)
 
-    def pause(self) -> None:
-        """Until the next look is due."""
-        self._sleep(self.interval)
+    def pause(self, least: float = 0.0) -> None:
+        """Until the next look is due, and no shorter than `least` seconds."""
+        self._sleep(max(self.interval, least))

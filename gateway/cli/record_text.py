@@ -108,7 +108,8 @@ def _use(record: Record) -> Iterator[str]:
     cached = f" ({tokens['cached']} of them cached)" if tokens.get("cached") else ""
     yield f"Tokens: {tokens['prompt']} in{cached}, {tokens['completion']} out{guess}"
     if (cost := record.get("cost")) is not None:
-        yield f"Cost: {cost:.6f}".rstrip("0").rstrip(".") + " (in prices.currency)"
+        told = f"{cost:.6f}".rstrip("0").rstrip(".") or "0"
+        yield f"Cost: {told} (in prices.currency)" if cost else "Cost: 0: the model has no price"
 
 
 def _runs(record: Record) -> bool:

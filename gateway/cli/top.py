@@ -11,11 +11,14 @@ from gateway.cli.ai_options import ending
 if TYPE_CHECKING:
     from gateway.cli.live_watch import Watch
 
+# By then the replicas have told of their load: they are asked while somebody looks.
+_ONCE_SECONDS = 2.0
+
 
 @click.command()
 @click.option("--url", metavar="URL", help="The gateway; else GATEWAY_URL, else this machine.")
 @click.option("--key", metavar="KEY", help="An operator's; better kept in GATEWAY_API_KEY.")
-@click.option("--once", is_flag=True, help="One picture, of one interval; also without a terminal.")
+@click.option("--once", is_flag=True, help="One picture, after 2 seconds; also without a terminal.")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON at each look.")
 @click.option(
     "--interval",
@@ -50,7 +53,7 @@ def _show_json(watch: Watch, once: bool) -> None:
 
     watch.look()
     while True:
-        watch.pause()
+        watch.pause(_ONCE_SECONDS if once else 0.0)
         shown = watch.look()
         assert shown.rates is not None  # there was a look before
         rates, by_team = shown.rates
@@ -65,7 +68,7 @@ def _show(watch: Watch, once: bool, no_color: bool) -> None:
 
     if once or not is_terminal():
         watch.look()
-        watch.pause()
+        watch.pause(_ONCE_SECONDS)
         draw(watch.look(), no_color)
     else:
         drawing(watch, no_color)

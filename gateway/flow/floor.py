@@ -43,10 +43,11 @@ class Seen:
 
 class Floor:
     """One for each process, kept across reloads. `clock` is the one that stamped
-    `call.received`."""
+    `call.received`; by it the floor was `opened`."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self.opened = clock()
         # In the order of their arrival.
         self._inside: dict[int, Meter] = {}
         self._counts = no_count()

@@ -18,7 +18,6 @@ from gateway.web.siblings import Siblings
 ASK = "live"
 # So long after the last look the replicas are asked for their load no more.
 _ATTENDED_SECONDS = 15.0
-_STARTED = time.monotonic()
 
 
 def routes(gateway: Gateway, siblings: Siblings, version: str) -> APIRouter:
@@ -45,7 +44,7 @@ async def look(gateway: Gateway, version: str) -> Live:
     ]
     worker = LiveWorker(
         pid=os.getpid(),
-        uptime=round(time.monotonic() - _STARTED, 3),
+        uptime=round(time.monotonic() - gateway.floor.opened, 3),
         counts=seen.counts,
         teams=seen.by_team,
     )

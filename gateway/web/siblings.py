@@ -23,6 +23,8 @@ Answer = Callable[[Question], Awaitable[bytes]]
 # One that is busier than that is told of as silent: whoever watches must not wait for it.
 _SECONDS = 1.0
 _QUESTION_BYTES = 64 * 1024
+# Without it an answer has been cut.
+_END = b"\n"
 
 
 class Siblings:
@@ -43,7 +45,7 @@ class Siblings:
             try:
                 async with asyncio.timeout(_SECONDS):
                     question = orjson.loads(await reader.readline())
-                    writer.write(await answers[question["ask"]](question))
+                    writer.write(await answers[question["ask"]](question) + _END)
                     await writer.drain()
             except (OSError, TimeoutError):
                 pass  # whoever asked has given up
@@ -80,8 +82,9 @@ async def _asked(socket: Path, question: bytes) -> bytes | None:
     try:
         async with asyncio.timeout(_SECONDS):
             reader, writer = await asyncio.open_unix_connection(socket)
-            writer.write(question + b"\n")
-            return await reader.read() or None
+            writer.write(question + _END)
+            told = await reader.read()
+            return told.removesuffix(_END) if told.endswith(_END) else None
     except ConnectionRefusedError:
         with suppress(OSError):  # it was killed: nobody will ever listen there again
             os.unlink(socket)
