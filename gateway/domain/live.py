@@ -93,6 +93,19 @@ def no_count() -> LiveCount:
     )
 
 
+def summed(counts: Iterable[LiveCount]) -> LiveCount:
+    """All of them together."""
+    found = no_count()
+    for one in counts:
+        found["requests"] += one["requests"]
+        found["refused"] += one["refused"]
+        found["cancelled"] += one["cancelled"]
+        found["failed"] += one["failed"]
+        found["prompt_tokens"] += one["prompt_tokens"]
+        found["completion_tokens"] += one["completion_tokens"]
+    return found
+
+
 def joined(own: Live, others: Iterable[Live], silent: int) -> Live:
     """The processes of one gateway as one; `silent` of them have not answered."""
     every = [own, *others]

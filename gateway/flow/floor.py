@@ -4,20 +4,26 @@ each call stands; until then it costs a call two entries in a dictionary and a f
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
-from itertools import islice
+from typing import Literal
 
 from gateway.domain.call import Outcome, OutcomeKind, Usage
 from gateway.domain.label_values import LabelValues
-from gateway.domain.live import MOST_CALLS, LiveCall, LiveCount, LiveTeam, no_count
+from gateway.domain.live import MOST_CALLS, LiveCall, LiveCount, LiveTeam, no_count, summed
 from gateway.domain.record import Note
 from gateway.domain.redaction import redact_text
 from gateway.flow.meter import Meter
 
 _TEAMS = 50
 _NAME_CHARS = 256
-_FAILED = (OutcomeKind.FAILED, OutcomeKind.TIMEOUT, OutcomeKind.TRUNCATED)
+_COUNTED: dict[OutcomeKind, Literal["refused", "cancelled", "failed"]] = {
+    OutcomeKind.REFUSED: "refused",
+    OutcomeKind.CANCELLED: "cancelled",
+    OutcomeKind.FAILED: "failed",
+    OutcomeKind.TIMEOUT: "failed",
+    OutcomeKind.TRUNCATED: "failed",
+}
 # What the newest note of these kinds says of a call whose answer has not begun.
 _PHASES = {
     "queued": "queued",
@@ -50,7 +56,6 @@ class Floor:
         self.opened = clock()
         # In the order of their arrival.
         self._inside: dict[int, Meter] = {}
-        self._counts = no_count()
         self._teams: dict[str, LiveCount] = {}
         self._names = LabelValues(_TEAMS)
 
@@ -62,18 +67,14 @@ class Floor:
         """It is settled. A second time, or one that never came in, does nothing."""
         if self._inside.pop(id(meter), None) is None or meter.call.rehearsal:
             return
-        for count in (self._counts, self._team(meter.call.caller.team)):
-            count["requests"] += 1
-            if outcome.kind in _FAILED:
-                count["failed"] += 1
-            elif outcome.kind is OutcomeKind.REFUSED:
-                count["refused"] += 1
-            elif outcome.kind is OutcomeKind.CANCELLED:
-                count["cancelled"] += 1
-            _add(count, outcome.usage)
-
-    def _team(self, team: str) -> LiveCount:
-        return self._teams.setdefault(self._names.label(team), no_count())
+        team = self._names.label(meter.call.caller.team)
+        count = self._teams.get(team)
+        if count is None:
+            count = self._teams[team] = no_count()
+        count["requests"] += 1
+        if (how := _COUNTED.get(outcome.kind)) is not None:
+            count[how] += 1
+        _add(count, outcome.usage)
 
     def find(self, request_id: str, team: str | None = None) -> list[Meter]:
         """Calls of that id that run, the newest first; of any team where that is None."""
@@ -82,24 +83,25 @@ class Floor:
 
     def seen(self) -> Seen:
         """As it is now. A few microseconds for each call that runs."""
-        counts = LiveCount(**self._counts)
-        by_team = {team: LiveCount(**count) for team, count in self._teams.items()}
+        by_team = {team: count.copy() for team, count in self._teams.items()}
         phases, running, queued = Counter[str](), Counter[str](), Counter[str]()
+        slowest: list[LiveCall] = []
         for meter in self._inside.values():
             phase, team = phase_of(meter), self._names.label(meter.call.caller.team)
             phases[phase] += 1
             running[team] += 1
             queued[team] += phase == "queued"
             used = _used(meter)
-            for count in (counts, by_team.setdefault(team, no_count())):
-                _add(count, used)
+            if (count := by_team.get(team)) is None:
+                count = by_team[team] = no_count()
+            _add(count, used)
+            if len(slowest) < MOST_CALLS:
+                slowest.append(self._row(meter, phase, used))
         teams = [LiveTeam(team=t, running=running[t], queued=queued[t]) for t in by_team]
-        slowest = [self._row(one) for one in islice(self._inside.values(), MOST_CALLS)]
-        return Seen(counts, by_team, dict(phases), teams, slowest)
+        return Seen(summed(by_team.values()), by_team, dict(phases), teams, slowest)
 
-    def _row(self, meter: Meter) -> LiveCall:
-        call, used = meter.call, _used(meter)
-        phase = phase_of(meter)
+    def _row(self, meter: Meter, phase: str, used: Usage | None) -> LiveCall:
+        call = meter.call
         return LiveCall(
             id=call.id,
             team=call.caller.team,
@@ -124,12 +126,12 @@ def phase_of(meter: Meter) -> str:
         return "ending"
     reply, notes = meter.reply, meter.call.record.notes if meter.call.record else []
     if reply is None:
-        known = (_PHASES[note.kind] for note in reversed(notes) if note.kind in _PHASES)
-        return next(known, "checking")
+        last = _newest(notes, _PHASES)
+        return _PHASES[last.kind] if last is not None else "checking"
     if reply.complete:
         return "answering"
     began = meter.call.received + (reply.first_token_seconds or 0.0)
-    last = _newest(notes, "choice", "hand_over")
+    last = _newest(notes, ("choice", "hand_over"))
     moving = last is not None and last.kind == "choice" and last.at > began
     return "handing_over" if moving else "answering"
 
@@ -138,12 +140,15 @@ def replica_of(meter: Meter) -> str:
     """The id of the replica that the call is at, or was at last; "" while none was chosen."""
     if meter.reply is not None:
         return meter.reply.replica
-    last = _newest(meter.call.record.notes if meter.call.record else [], "choice")
+    last = _newest(meter.call.record.notes if meter.call.record else [], ("choice",))
     return str(last.facts.get("replica", "")) if last is not None else ""
 
 
-def _newest(notes: list[Note], *kinds: str) -> Note | None:
-    return next((note for note in reversed(notes) if note.kind in kinds), None)
+def _newest(notes: list[Note], kinds: Container[str]) -> Note | None:
+    for note in reversed(notes):
+        if note.kind in kinds:
+            return note
+    return None
 
 
 def _used(meter: Meter) -> Usage | None:
@@ -154,5 +159,6 @@ def _used(meter: Meter) -> Usage | None:
 
 def _add(count: LiveCount, usage: Usage | None) -> None:
     if usage is not None:
-        count["prompt_tokens"] += max(0, usage.prompt)
-        count["completion_tokens"] += max(0, usage.completion)
+        # A replica may say anything.
+        count["prompt_tokens"] += usage.prompt if usage.prompt > 0 else 0
+        count["completion_tokens"] += usage.completion if usage.completion > 0 else 0

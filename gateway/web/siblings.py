@@ -28,10 +28,11 @@ _END = b"\n"
 
 
 class Siblings:
-    """`folder` is where the sockets are, None where this process is the only one of `count`."""
+    """`folder` is where the sockets are, None where this process is the only one of `count`; by
+    `name` it is known there, by default its process id."""
 
-    def __init__(self, folder: Path | None, count: int = 1) -> None:
-        self._own = folder / f"{os.getpid()}.sock" if folder is not None else None
+    def __init__(self, folder: Path | None, count: int = 1, name: str = "") -> None:
+        self._own = folder / f"{name or os.getpid()}.sock" if folder is not None else None
         self._count = count
 
     @asynccontextmanager

@@ -183,3 +183,13 @@ async def test_an_answer_without_usage_is_entered_as_not_counted() -> None:
     await house.ask(known())
     entry = the_entry(house)
     assert (entry.counted, entry.prompt_tokens, entry.cost) == (False, 0, 0)
+
+
+async def test_the_call_knows_what_it_cost_unless_nobody_has_counted() -> None:
+    house = House([plain(), plain(usage=False)])
+    prices = Prices({"m": Price(prompt=2_000_000, completion=3_000_000)})
+    house.pipeline._books = Books(house.clock, house.ledger, prices)
+    calls = [a_call(), a_call()]
+    for call in calls:
+        await house.ask(call)
+    assert [call.cost for call in calls] == [5 * 2 + 2 * 3, None]
