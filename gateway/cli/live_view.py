@@ -44,10 +44,11 @@ class Shown:
 @dataclass(frozen=True, slots=True)
 class _Section:
     """A table. `columns` are names, with > before those of numbers and ~ before those that are cut
-    first where there is little room."""
+    first where there is little room. `gap` is between columns, in characters."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+    gap: int = 2
 
 
 def picture(shown: Shown, height: int | None) -> RenderableType:
@@ -82,7 +83,7 @@ def _rows_each(wanted: Sequence[int], height: int | None) -> list[int]:
 
 
 def _table(section: _Section, rows: int) -> Iterator[RenderableType]:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, section.gap, 0, 0), header_style="bold")
     for name in section.columns:
         side: Literal["right", "left"] = "right" if name.startswith(">") else "left"
         # rich narrows those first that may be wrapped; that they are not is for their cells to say.
@@ -193,7 +194,7 @@ def _queues(live: Live) -> _Section:
 
 
 def _slowest(live: Live) -> _Section:
-    columns = (">AGE", "PHASE", "~MODEL", "~TEAM", "~REPLICA", ">TOKENS", ">TRY", "REQUEST ID")
+    columns = (">AGE", "~PHASE", "~MODEL", "~TEAM", "~REPLICA", ">TOKENS", ">TRY", "REQUEST ID")
     rows: list[list[Cell]] = [
         [
             Text(_age(one["seconds"]), style="bold" if one["seconds"] >= _SLOW_SECONDS else ""),
@@ -207,7 +208,8 @@ def _slowest(live: Live) -> _Section:
         ]
         for one in live["slowest"]
     ]
-    return _Section(columns, rows)
+    # An id is to be copied: it must be whole on a screen of 80 columns.
+    return _Section(columns, rows, gap=1)
 
 
 def _teams(shown: Shown) -> _Section:
