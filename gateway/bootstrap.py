@@ -32,15 +32,15 @@ from gateway.domain.audit import AuditLog
 from gateway.domain.limits import Timeouts
 from gateway.domain.retry import RetryRule
 from gateway.domain.retry_budget import RetryBudget
-from gateway.domain.screening import DENIED, Screen
 from gateway.domain.tools import Tools
 from gateway.flow.admission import Admission
-from gateway.flow.assist import Assist, AssistLimits, Extras
+from gateway.flow.assist import Assist, Extras
 from gateway.flow.attempt import Attempts
 from gateway.flow.books import Books
 from gateway.flow.ceilings import Ceilings, Reach
 from gateway.flow.context import ContextBuilder
 from gateway.flow.engine import Engine
+from gateway.flow.floor import Floor
 from gateway.flow.guard import Guard
 from gateway.flow.hedge import Hedging
 from gateway.flow.identify import Identify
@@ -51,20 +51,18 @@ from gateway.flow.shadow import Shadows
 from gateway.flow.survey import Surveyor
 from gateway.flow.walk import Means
 from gateway.flow.window import Window
-from gateway.plan import (
-    Fleet,
-    Plan,
+from gateway.plan import Fleet, Plan, fleet_of, plan_of, retry_limit
+from gateway.rooms import House as House
+from gateway.rules import (
     affinity_of,
-    fleet_of,
+    assist_limits_of,
     health_of,
     input_limits_of,
-    plan_of,
     queue_limits_of,
-    retry_limit,
+    screen_of,
     streams_of,
     timeouts_of,
 )
-from gateway.rooms import House as House
 from gateway.settings import Settings, packages
 
 _log = logging.getLogger("gateway.bootstrap")
@@ -115,7 +113,7 @@ class Gateway:
         hedging, retries = settings.hedging, settings.retries
         self._budget = RetryBudget(retries.budget, retries.floor, time.monotonic)
         self._hedging = Hedging(hedging.models, hedging.budget, hedging.min_samples)
-        self._syntax, self._sessions = TreeSitter(), Sessions()
+        self._syntax, self._sessions, self.floor = TreeSitter(), Sessions(), Floor(time.monotonic)
         self.shadows = Shadows(random.random, self.telemetry.count)
         self.house = self.build(plan)
 
@@ -193,18 +191,12 @@ class Gateway:
         answers = self._pipeline(
             plan, timeouts, identify, Means(self._budget, self._hedging, tokens, window)
         )
-        screen = Screen((*DENIED, *settings.assist.denied_paths), settings.assist.secrets)
-        surveyor = Surveyor(self._syntax, screen)
+        surveyor = Surveyor(self._syntax, screen_of(settings))
         builder = ContextBuilder(plan.prompts, tokens, surveyor, self._sessions)
-        limits = AssistLimits(
-            model=settings.assist.model,
-            explain_tokens=settings.assist.explain_max_tokens,
-            rewrite_tokens=settings.assist.rewrite_max_tokens,
-        )
         assist = Assist(
             *(answers, plan.prompts, builder),
             models=self.router.models,
-            limits=limits,
+            limits=assist_limits_of(settings),
             extras=Extras(self.shadows, self._syntax),
         )
         return House(plan, timeouts, streams, identify, intake, answers, assist, tokens, ceilings)
@@ -212,7 +204,7 @@ class Gateway:
     def _pipeline(
         self, plan: Plan, timeouts: Timeouts, identify: Identify, means: Means
     ) -> Pipeline:
-        clock, retries = time.monotonic, plan.settings.retries
+        clock, retries, cost = time.monotonic, plan.settings.retries, self.telemetry.calls.cost
         rule = RetryRule(retry_limit(plan.fleet, retries.limit), retries.backoff_s, retries.jitter)
         attempts = Attempts(
             self.router, self._wire, self.telemetry, timeouts, clock, self._providers
@@ -228,7 +220,7 @@ class Gateway:
             self.admission,
             Engine(self.router, attempts, rule, clock=clock, random=random.random, means=means),
             self.telemetry,
-            Books(clock, self.keeping.ledger, plan.prices, on_cost=self.telemetry.calls.cost),
+            Books(clock, self.keeping.ledger, plan.prices, on_cost=cost, floor=self.floor),
         )
 
     def move_in(self, house: House) -> None:

@@ -20,7 +20,6 @@ from gateway.plan import (
     plan_of,
     read,
     retry_limit,
-    timeouts_of,
 )
 from gateway.settings import Paths, PolicyEntry, Settings
 from gateway.settings.limits import Limits
@@ -102,11 +101,6 @@ def test_a_file_with_models_wins_over_the_environment(tmp_path: Path) -> None:
 def test_a_named_file_without_models_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         fleet_of(with_models(tmp_path, "model_list: []\n", given=True))
-
-
-def test_settings_reach_the_rooms() -> None:
-    settings = Settings(timeouts={"total_s": 7, "idle_s": 3})  # type: ignore[arg-type]
-    assert (timeouts_of(settings).total, timeouts_of(settings).idle) == (7, 3)
 
 
 @pytest.mark.parametrize(("theirs", "limit"), [(None, 3), (0, 0), (1, 1), (9, 3)])

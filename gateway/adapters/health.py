@@ -23,8 +23,8 @@ _POLL = Pace(2.0, 0.2)
 @dataclass(frozen=True, slots=True)
 class HealthRule:
     """`probe` None: nobody is probed. A replica leaves after `unhealthy_after` probes in a row
-    without a good answer `within` seconds. Loads are asked for where a strategy looks at them, or
-    `always`."""
+    without a good answer `within` seconds. Loads are asked for while a strategy or somebody looks
+    at them, or `always`."""
 
     probe: Pace | None = _PROBE
     within: float = 2.0
@@ -78,7 +78,8 @@ class Health:
         return servers_of(self._fleet.every())
 
     def _loaded(self) -> dict[str, Server]:
-        return self._servers() if self._rule.always or self._fleet.wants_loads() else {}
+        wanted = self._rule.always or self._states.attended or self._fleet.wants_loads()
+        return self._servers() if wanted else {}
 
     async def _probe(self, server: Server) -> None:
         why = await probe(self._wire, server, self._rule.within)

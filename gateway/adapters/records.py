@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections import deque
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -12,12 +14,15 @@ import orjson
 
 from gateway.domain.call import Attempt, Call, Outcome, Usage
 from gateway.domain.errors import RecordsUnavailable, Unauthorized
+from gateway.domain.prices import MILLION
 from gateway.domain.record import Note
 
 # One call cannot push all others out.
 _MOST_BYTES = 65_536
 _NAME_CHARS = 256
 MOST_TOLD = 20
+# So many teams are asked for at once: the store has few connections.
+_AT_ONCE = 8
 
 _Key = tuple[str, str]
 
@@ -52,7 +57,7 @@ class Records:
         """A call that has been settled. Never raises."""
         if self._keep == 0 or outcome.code == Unauthorized.code:
             return
-        text = _encoded(document(call, outcome, trace_id, time.time() - outcome.seconds))
+        text = encoded(document(call, outcome, trace_id, time.time() - outcome.seconds))
         key = (call.caller.team, call.id)
         self._found.setdefault(key, deque()).append(text)
         self._order.append((key, len(text)))
@@ -76,21 +81,37 @@ class Records:
         texts = self._found.get((team, request_id), ())
         return list(texts)[::-1][:MOST_TOLD]
 
-    async def look(self, team: str, request_id: str) -> list[bytes]:
-        """As `find`, in every process. Where the shared ones cannot be had, those of this process;
-        RecordsUnavailable, within a second, if there are none here."""
-        own = self.find(team, request_id)
+    def find_any(self, request_id: str) -> list[bytes]:
+        """As `find`, of every team. A look at each call that is kept: for operators."""
+        keys = [key for key in self._found if key[1] == request_id]
+        return newest(self.find(*key) for key in keys)
+
+    async def look(
+        self, request_id: str, teams: Sequence[str], here: Sequence[bytes] = ()
+    ) -> list[bytes]:
+        """What `here` holds, and what these teams have in the store that all processes share.
+        Where that cannot be had, `here`; RecordsUnavailable, within a second, if it is empty."""
         if self._shared is None:
-            return own
+            return list(here)
+        found = [list(here)]
         try:
-            shared = await self._shared.find(team, request_id)
+            for first in range(0, len(teams), _AT_ONCE):
+                some = teams[first : first + _AT_ONCE]
+                found += await asyncio.gather(*(self._shared.find(t, request_id) for t in some))
         except RecordsUnavailable:
-            if own:
-                return own
-            raise
-        # What was written twice, or is here and there, is the same to the byte.
-        every = dict.fromkeys([*own, *shared])
-        return sorted(every, key=_ended, reverse=True)[:MOST_TOLD]
+            if not here:
+                raise
+        return newest(found)
+
+    @property
+    def shared(self) -> bool:
+        """Whether all processes put theirs into one store."""
+        return self._shared is not None
+
+    @property
+    def kept(self) -> bool:
+        """Whether there are any at all."""
+        return self._keep > 0
 
     @property
     def place(self) -> str:
@@ -100,9 +121,17 @@ class Records:
         return "redis" if self._shared.available else "redis unavailable"
 
 
+def newest(found: Iterable[Sequence[bytes]]) -> list[bytes]:
+    """The newest 20 of all of them, newest first. What was written twice, or is here and there, is
+    the same to the byte."""
+    every = dict.fromkeys(text for texts in found for text in texts)
+    return sorted(every, key=_ended, reverse=True)[:MOST_TOLD]
+
+
 def document(call: Call, outcome: Outcome, trace_id: str | None, began: float) -> dict[str, Any]:
     """The record as JSON values. `began` in Unix seconds; all other times in seconds since then.
-    Nothing in it says what was asked or answered, no key, no address of a replica."""
+    `cost` is in the currency of prices.currency. Nothing in it says what was asked or answered, no
+    key, no address of a replica."""
     usage, record = outcome.usage, call.record
     notes = record.notes if record else []
     return {
@@ -125,6 +154,7 @@ def document(call: Call, outcome: Outcome, trace_id: str | None, began: float) -
         "queue_seconds": _seconds(outcome.queue_seconds),
         "first_token_seconds": _seconds(outcome.first_token_seconds),
         "tokens": usage and _tokens(usage),
+        "cost": None if call.cost is None else call.cost / MILLION,
         "attempts": [_attempt(one) for one in outcome.attempts],
         "decisions": [_decision(note, call.received) for note in notes],
         "decisions_dropped": record.dropped if record else 0,
@@ -144,7 +174,8 @@ def _decision(note: Note, began: float) -> dict[str, Any]:
     return {**note.facts, "at": _seconds(max(0.0, note.at - began)), "kind": note.kind}
 
 
-def _encoded(told: dict[str, Any]) -> bytes:
+def encoded(told: dict[str, Any]) -> bytes:
+    """As JSON in one line, without its decisions where they make it too long."""
     text = _json(told)
     if len(text) > _MOST_BYTES:
         told["decisions_dropped"] += len(told["decisions"])

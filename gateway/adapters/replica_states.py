@@ -68,6 +68,7 @@ class ReplicaStates:
         self._standings: dict[str, Standing] = {}
         self._loads: dict[str, ReplicaLoad] = {}
         self._watchers: dict[str, set[Callable[[], None]]] = {}
+        self._attended = 0.0
 
     def of(self, replica: str) -> Standing:
         """By id; a new one is healthy until it shows otherwise."""
@@ -131,6 +132,15 @@ class ReplicaStates:
         """What a replica says of its load; None, that it said nothing, leaves the last to age."""
         if load is not None:
             self._loads[replica] = load
+
+    def attend(self, seconds: float) -> None:
+        """Somebody looks at the loads: for so long they are worth asking for."""
+        self._attended = self._clock() + seconds
+
+    @property
+    def attended(self) -> bool:
+        """Whether somebody has looked lately."""
+        return self._clock() < self._attended
 
     def load(self, replica: str) -> ReplicaLoad | None:
         """What it said of itself, unless that is too long ago."""

@@ -1,4 +1,4 @@
-"""The command line: `gateway serve`, `check`, `keys`, `prompts`, `ai`, `usage`, `audit`, `data`.
+"""The command line: `gateway serve`, `check`, `top`, `why`, `keys`, `prompts`, `ai`, `usage`, …
 
 Commands import what they need when they run: `gateway --help` should not wait for the rest.
 """
@@ -16,7 +16,9 @@ from gateway.cli.policies import policies
 from gateway.cli.prompts import prompts
 from gateway.cli.retention import stored
 from gateway.cli.serve import serve
+from gateway.cli.top import top
 from gateway.cli.usage import usage
+from gateway.cli.why import why
 
 
 def _show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
@@ -40,6 +42,8 @@ def main() -> None:
 
 main.add_command(serve)
 main.add_command(check)
+main.add_command(top)
+main.add_command(why)
 main.add_command(keys)
 main.add_command(policies)
 main.add_command(prompts)

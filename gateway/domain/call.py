@@ -147,6 +147,10 @@ def _by_client() -> GatewayError | None:
     return None
 
 
+def _untold() -> Usage | None:
+    return None
+
+
 @dataclass(slots=True, eq=False)
 class Call:
     """One client request on its way: itself and no other, whatever its id. `body` is the JSON
@@ -163,7 +167,8 @@ class Call:
     `address` is the client's: the connection's, or what a proxy of server.trusted_proxies says.
 
     `reply_headers` go out with the answer, an error's too: lower-case names, values without line
-    breaks. `holds` is all that the call holds; the pipeline releases it, once.
+    breaks. `holds` is all that the call holds; the pipeline releases it, once. `cost` in
+    micro-units, once it is in the ledger; None where nobody counted its tokens.
     """
 
     id: str
@@ -191,6 +196,7 @@ class Call:
     reply_headers: dict[str, str] = field(default_factory=dict, repr=False)
     holds: Holds = field(default_factory=Holds, repr=False)
     away: Away = field(default_factory=Away, repr=False)
+    cost: int | None = None
 
     @property
     def group(self) -> str:
@@ -216,7 +222,8 @@ class Call:
 class Reply:
     """An answer that has begun. `chunks` are bytes for the client: whole SSE events on a stream,
     the body in one piece otherwise. What is known only at the end fills in as they are read;
-    `stop_reason` is vLLM's own: the stop string or token id that ended it.
+    `stop_reason` is vLLM's own: the stop string or token id that ended it. Until then `progress`
+    tells what has been used so far, None where nobody knows.
     """
 
     chunks: AsyncIterator[bytes]
@@ -233,3 +240,4 @@ class Reply:
     own_seconds: float | None = None
     pace: Pace | None = None
     complete: bool = False
+    progress: Callable[[], Usage | None] = field(default=_untold, repr=False)

@@ -30,13 +30,13 @@ class Delivered:
     __slots__ = (
         *("_packed", "_parts", "_raw", "_size", "beyond", "finished"),
         *("identity", "pieces", "roles", "shown", "tokens"),
-        *("_pieces", "_prompt"),
+        *("_pieces", "_prompt", "_folded"),
     )
 
     def __init__(self) -> None:
         self._packed: list[bytes] = []
         self._raw: list[bytes] = []
-        self._size = 0
+        self._size = self._folded = 0
         self._parts: list[str] = []
         self._pieces = 0
         self._prompt: int | None = None
@@ -54,6 +54,7 @@ class Delivered:
         self._size += len(whole)
         if self._size > FOLD_BYTES:
             self._packed.append(zlib.compress(b"".join(self._raw), 1))
+            self._folded += len(self._raw)
             self._raw, self._size = [], 0
 
     @property
@@ -66,6 +67,11 @@ class Delivered:
         """How many events were passed on, more or less: some may have held no text."""
         held = sum(zlib.decompress(one).count(b"data:") for one in self._packed)
         return self._pieces + held + sum(one.count(b"data:") for one in self._raw)
+
+    @property
+    def chunks(self) -> int:
+        """How many pieces came, at once and for nothing: about as many as there were tokens."""
+        return self._pieces + self._folded + len(self._raw)
 
     @property
     def prompt_tokens(self) -> int | None:
@@ -82,7 +88,7 @@ class Delivered:
     def read(self) -> None:
         """Parse what is held."""
         blocks, self._packed = [zlib.decompress(one) for one in self._packed], []
-        raw, self._raw, self._size = self._raw, [], 0
+        raw, self._raw, self._size, self._folded = self._raw, [], 0, 0
         whole = b"".join([*blocks, *raw])
         for event in events(whole) if b"\r" in whole else whole.split(b"\n\n"):
             plain = event.startswith(b"data: ") and b"\n" not in event

@@ -12,6 +12,7 @@ from functools import partial
 from gateway.domain.call import Call
 from gateway.domain.errors import LLMTimeoutError, Overloaded
 from gateway.domain.limits import Priority, QueueLimits
+from gateway.domain.live import LiveQueue
 from gateway.flow.drain import Drain
 from gateway.flow.line import Line, Waiting
 
@@ -69,6 +70,18 @@ class Admission:
         """Slots of a model in use."""
         desk = self._desks.get(self._group(model))
         return desk.running if desk else 0
+
+    def queues(self) -> list[LiveQueue]:
+        """Each model that was asked for, as it is now."""
+        return [
+            LiveQueue(
+                model=desk.model,
+                running=desk.running,
+                slots=self._capacity(desk.model) or None,
+                waiting=len(desk.line),
+            )
+            for desk in self._desks.values()
+        ]
 
     def adopt(self, limits: QueueLimits) -> None:
         """These limits from now on, for those who wait already too; nobody is sent away."""

@@ -28,7 +28,7 @@ from gateway.domain.retry import Fault, fault_of, retry_after_seconds
 from gateway.domain.sse import EventTooLarge, StreamWatch
 from gateway.flow.asking import CONTINUOUS, Ask, choices_of, counts, upstream_body, usage_wanted
 from gateway.flow.lease import Lease, Opened
-from gateway.flow.stream import Stream, follow
+from gateway.flow.stream import Progress, Stream, follow
 
 _ERROR_BYTES = 64 * 1024
 _ANSWER_BYTES = 64 * 1024 * 1024
@@ -265,6 +265,7 @@ class Attempts:
         idle = self._timeouts.idle
         stream = Stream(lease, watch, chunks, graft.feed(first) if graft else first, idle, graft)
         opened = Opened(reply, lease, stream=stream)
+        reply.progress = Progress(stream, opened.delivered)
         reply.chunks = follow(opened)
         return opened
 

@@ -11,19 +11,21 @@ from gateway.domain.call import Call, Outcome
 from gateway.domain.errors import Unauthorized
 from gateway.domain.ledger import Ledger, MemoryLedger, entry_of, new_uid
 from gateway.domain.prices import Prices
+from gateway.flow.floor import Floor
 from gateway.flow.meter import Meter
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
     """`clock` gives monotonic seconds, `now` epoch seconds. `on_cost` hears of each
-    entry's call and its cost in micro-units."""
+    entry's call and its cost in micro-units. `floor` knows the calls that run."""
 
     clock: Callable[[], float]
     ledger: Ledger = field(default_factory=MemoryLedger)
     prices: Prices = field(default_factory=Prices)
     now: Callable[[], float] = time.time
     on_cost: Callable[[Call, int], None] = lambda call, cost: None
+    floor: Floor = field(default_factory=lambda: Floor(time.monotonic))
 
     def enter(self, meter: Meter, outcome: Outcome, attempts: int | None = None) -> None:
         """The call of `meter`, unless it has been entered; `attempts` where one is still to be
@@ -37,6 +39,7 @@ class Books:
         when = (new_uid(now, secrets.token_bytes(10)), now - outcome.seconds)
         entry = entry_of(meter.call, outcome, when, self.prices, made)
         self.ledger.put(entry)
+        meter.call.cost = None if outcome.usage is None else entry.cost
         self.on_cost(meter.call, entry.cost)
 
     def watch(self, meter: Meter, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -23,7 +23,7 @@ from gateway.flow.asking import Ask
 from gateway.flow.attempt import AttemptFailed
 from gateway.flow.herd import MOST_COUNTS
 from gateway.flow.lease import Opened
-from gateway.flow.stream import Broken
+from gateway.flow.stream import Broken, Progress
 from gateway.flow.walk import Gear, Walk
 
 # A client waits at the seam while tokens are counted: an estimate now beats a count later.
@@ -160,6 +160,8 @@ class Handover:
             raise broken.error from error
         opened.lease, opened.stream, opened.fault = fresh.lease, fresh.stream, None
         opened.reply.replica = fresh.lease.replica.id
+        if fresh.stream is not None:
+            opened.reply.progress = Progress(fresh.stream, delivered)
         self._tell(opened, plan.kind, fault, origin=lease.replica, tokens=plan.tokens)
 
     def _finish(self, opened: Opened) -> bytes:

@@ -18,7 +18,8 @@ _LEFT = (OutcomeKind.CANCELLED, OutcomeKind.TIMEOUT)
 
 @dataclass(slots=True)
 class Meter:
-    """Follows one call. `clock` gives monotonic seconds; `entered`: it is in the ledger."""
+    """Follows one call. `clock` gives monotonic seconds; `entered`: it is in the ledger;
+    `ending`: its outcome is known, and policies and others still hear of it."""
 
     call: Call
     clock: Callable[[], float]
@@ -26,6 +27,7 @@ class Meter:
     reply: Reply | None = None
     error: BaseException | None = None
     entered: bool = False
+    ending: bool = False
 
     def outcome(self) -> Outcome:
         """How it ended. Failed unless there is proof of something better."""

@@ -55,6 +55,7 @@ class Pipeline:
         meter = Meter(call, self._books.clock)
         call.record = Record(self._books.clock)
         self._telemetry.started(call)
+        self._books.floor.enter(meter)
         try:
             yield meter
         except asyncio.CancelledError as error:
@@ -70,9 +71,9 @@ class Pipeline:
             outcome = meter.outcome()
             # The error's traceback knows `meter`, and so do the reply's chunks: cycles, with all of
             # the call in them.
-            meter.error = meter.reply = None
+            meter.error, meter.reply, meter.ending = None, None, True
             self._books.enter(meter, outcome)
-            await self._settle(call, outcome)
+            await self._settle(meter, outcome)
 
     async def _check(self, call: Call, prepare: Prepare | None) -> tuple[Replica, ...]:
         call.caller = self._identify(call)
@@ -102,11 +103,13 @@ class Pipeline:
         reply.chunks = self._books.watch(meter, reply.chunks)
         return reply
 
-    async def _settle(self, call: Call, outcome: Outcome) -> None:
+    async def _settle(self, meter: Meter, outcome: Outcome) -> None:
+        call = meter.call
         try:
             if call.holds or self._guard.settles(call):
                 await _to_its_end(self._end(call, outcome))
         finally:
+            self._books.floor.leave(meter, outcome)
             self._telemetry.settled(call, outcome)
 
     async def _end(self, call: Call, outcome: Outcome) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.domain.call import Usage
+from gateway.domain.delivered import Delivered
 from gateway.domain.errors import LLMError, LLMTimeoutError, StreamTruncated
 from gateway.domain.graft import Graft, Unjoinable
 from gateway.domain.guessed import of_stream
@@ -132,6 +133,20 @@ class Stream:
             if whole:
                 return None
             raise Broken(error.fault, StreamTruncated(detail=str(error))) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a stream has used so far, for whoever looks at it meanwhile: as its replica told, else a
+    token for each piece. It knows no reply: that knows it."""
+
+    stream: Stream
+    delivered: Delivered
+
+    def __call__(self) -> Usage:
+        """A few microseconds; nothing is kept of it."""
+        used = self.stream.used
+        return used or Usage(completion=self.delivered.chunks, estimated=True)
 
 
 async def follow(opened: Opened) -> AsyncIterator[bytes]:

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -40,11 +41,13 @@ class ServedGateway:
         fleet: Fleet,
         settings: Settings | None = None,
         again: Callable[[], Settings] | None = None,
+        folder: Path | None = None,
     ) -> None:
-        """`again` reads the settings anew, for a gateway that reloads them."""
+        """`again` reads the settings anew, for a gateway that reloads them; in `folder` it finds
+        other worker processes, where a test plays them."""
         settings = settings or Settings()
         config = uvicorn.Config(
-            create_app(settings, fleet, again),
+            create_app(settings, fleet, again, folder=folder),
             loop="uvloop",
             http=connection_class(
                 settings.streams.client_stall_s,

@@ -50,6 +50,7 @@ ROUTES: Table = MappingProxyType(
         ("GET", "/usage"): ANY_KEY,
         ("GET", "/prompts"): ANY_KEY,
         ("POST", "/prompts/{name:path}/render"): AUTHOR,
+        ("GET", "/admin/live"): OPERATOR,
         ("GET", "/admin/replicas"): OPERATOR,
         ("GET", "/admin/usage"): OPERATOR,
         ("POST", "/admin/replicas/{replica:path}/drain"): OPERATOR,

@@ -18,13 +18,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
 
+import orjson
 import uvicorn
 from anyio.from_thread import start_blocking_portal
 from fastapi import APIRouter, FastAPI
 
 from gateway.adapters import logs, watch
 from gateway.adapters.embedded import EmbeddedModel
-from gateway.adapters.scrape import Scrape
 from gateway.bootstrap import Gateway, House
 from gateway.domain.document import ConfigError, Problem
 from gateway.plan import Fleet, check, fleet_of, places
@@ -35,6 +35,7 @@ from gateway.web import (
     admin_keys,
     admin_usage,
     assist,
+    live,
     openai,
     ops,
     prompts,
@@ -45,6 +46,9 @@ from gateway.web.banner import banner
 from gateway.web.closing import Closing, signals
 from gateway.web.connection import KEEP_ALIVE_SECONDS, connection_class
 from gateway.web.process import allow_descriptors, keep_for_good
+from gateway.web.scrape import ASK as SCRAPE
+from gateway.web.scrape import Scrape
+from gateway.web.siblings import Answer, Question, Siblings
 from gateway.web.workers import Workers, end_with_supervisor, starting
 
 _READY_SECONDS = 120.0
@@ -58,25 +62,25 @@ def create_app(
     again: Callable[[], Settings] | None = None,
     sha: str = "",
     opened: Callable[[], None] = lambda: None,
-    workers_dir: Path | None = None,
+    folder: Path | None = None,
 ) -> FastAPI:
     """The application of one process; its lifespan opens and closes the gateway. `again` reads the
     settings anew: without it nothing is reloaded. `sha`: see Reload. `opened` is called once the
-    gateway is open, before anything is served. In `workers_dir` the workers
-    find each other."""
+    gateway is open, before anything is served. In `folder` worker processes ask each other."""
     gateway = Gateway(settings, fleet)
-    told, dropped = settings.telemetry, gateway.telemetry.house.dropped
-    logs.configure(told.log_format, told.log_level, lost=partial(dropped, "logs"))
-    server = settings.server
+    server, told, house = settings.server, settings.telemetry, gateway.telemetry.house
+    logs.configure(told.log_format, told.log_level, lost=partial(house.dropped, "logs"))
     reload = Reload(gateway, again, sha)
+    siblings = Siblings(folder, server.workers)
     look = partial(gateway.states.look, gateway.router)
-    scrape = Scrape(gateway.telemetry.meters, workers_dir, look)
+    scrape = Scrape(gateway.telemetry.meters, siblings, look)
     closing = Closing(drain=server.drain_s, grace=server.shutdown_grace_s)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(gateway.running())
+            await stack.enter_async_context(siblings.answering(_answers(gateway, scrape)))
             await stack.enter_async_context(scrape.running())
             await stack.enter_async_context(reload.watching(strict=server.workers > 1))
             handlers = signals(closing, reload.now, alone=server.workers == 1)
@@ -85,7 +89,7 @@ def create_app(
             yield
 
     return build_app(
-        _routers(gateway, reload, closing, scrape),
+        _routers(gateway, reload, closing, siblings, scrape),
         version=own_version(),
         settings=settings,
         closing=closing,
@@ -94,7 +98,22 @@ def create_app(
     )
 
 
-def _routers(gateway: Gateway, reload: Reload, closing: Closing, scrape: Scrape) -> list[APIRouter]:
+def _answers(gateway: Gateway, scrape: Scrape) -> dict[str, Answer]:
+    """What other worker processes may ask this one."""
+
+    async def now(_: Question) -> bytes:
+        return orjson.dumps(await live.look(gateway, own_version()))
+
+    return {
+        live.ASK: now,
+        requests.ASK: partial(requests.here, gateway),
+        SCRAPE: scrape.own,
+    }
+
+
+def _routers(
+    gateway: Gateway, reload: Reload, closing: Closing, siblings: Siblings, scrape: Scrape
+) -> list[APIRouter]:
     """Every route that there is."""
 
     def current() -> House:
@@ -103,8 +122,9 @@ def _routers(gateway: Gateway, reload: Reload, closing: Closing, scrape: Scrape)
     return [
         openai.routes(current, gateway.router),
         assist.routes(current),
-        requests.routes(gateway.records, current),
+        requests.routes(gateway, siblings),
         admin.routes(gateway),
+        live.routes(gateway, siblings, own_version()),
         admin_keys.routes(gateway),
         admin_usage.routes(gateway),
         prompts.routes(gateway),
@@ -136,8 +156,7 @@ def serve(settings: Settings, again: Callable[[], Settings] | None = None) -> in
             fleet = fleet_of(settings, stack.enter_context(_embedded(settings)))
         folder: Path | None = None
         if settings.server.workers > 1:
-            made = tempfile.TemporaryDirectory(prefix="gateway-workers-")
-            folder = Path(stack.enter_context(made))
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-")))
         factory = partial(create_app, settings, fleet, again, sha, keep_for_good, folder)
         config = _uvicorn_config(settings, factory)
         port = listener.getsockname()[1]

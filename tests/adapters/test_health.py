@@ -118,13 +118,19 @@ async def test_nobody_is_asked_where_probes_are_off_and_no_strategy_wants_loads(
     assert mock_vllm.requests() == []
 
 
-@pytest.mark.parametrize(("wants", "always"), [(True, False), (False, True)])
+@pytest.mark.parametrize(
+    ("wants", "always", "attended"),
+    [(True, False, False), (False, True, False), (False, False, True)],
+    ids=["by a strategy", "always", "while somebody looks"],
+)
 async def test_loads_are_polled_where_they_are_wanted(
-    mock_vllm: MockVLLM, wants: bool, always: bool
+    mock_vllm: MockVLLM, wants: bool, always: bool, attended: bool
 ) -> None:
     mock_vllm.load(waiting=4, kv_cache_usage=0.5)
     rule = HealthRule(probe=None, poll=Pace(0.02, 0.2), always=always)
     async with watching(One(mock_vllm.base_url, wants=wants), rule) as watched:
+        if attended:
+            watched.states.attend(60)
         await mock_vllm.settled(3, path="/metrics")
         await _until(lambda: watched.states.load("b") is not None)
         load = watched.states.load("b")

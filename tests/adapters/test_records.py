@@ -33,7 +33,7 @@ def test_the_document_tells_the_whole_way_in_seconds_from_its_start() -> None:
     clock = FakeClock(100.0)
     call = of()
     call.received, call.record, call.queue_seconds = 100.0, Record(clock), 0.25
-    call.prompt = PromptRef("code/explain", "1", "abc")
+    call.prompt, call.cost = PromptRef("code/explain", "1", "abc"), 12
     clock.now = 100.5
     call.note("choice", replica="r1", why="fewest in flight", candidates=["r0", "r1"])
     outcome = Outcome(
@@ -68,6 +68,7 @@ def test_the_document_tells_the_whole_way_in_seconds_from_its_start() -> None:
         "queue_seconds": 0.25,
         "first_token_seconds": 0.9,
         "tokens": {"prompt": 5, "completion": 2, "cached": 1, "estimated": False},
+        "cost": 0.000012,
         "attempts": [
             {"replica": "r0", "result": str(Fault.CONNECT), "seconds": 0.1},
             {"replica": "r1", "result": "ok", "seconds": 1.2},
@@ -189,9 +190,15 @@ async def test_shared_ones_and_those_here_are_told_together_once_each_newest_fir
     for model, began, seconds in (("a", 10.0, 100.0), ("b", 50.0, 1.0)):
         text = json.dumps(document(of(model=model), Outcome(seconds=seconds), None, began))
         shared.put("ide", "r-1", text.encode())
-    told = [json.loads(text)["model"] for text in await here.look("ide", "r-1")]
+    told = [
+        json.loads(text)["model"]
+        for text in await here.look("r-1", ["ide"], here.find("ide", "r-1"))
+    ]
     assert told == ["\ud800", "a", "b"]
-    assert await here.look("batch", "r-1") == []
+    assert await here.look("r-1", ["batch"]) == []
+    shared.put("batch", "r-1", text.encode())
+    teams = [f"t{number}" for number in range(20)]
+    assert len(await here.look("r-1", [*teams, "ide", "batch"])) == 3
     assert here.place == "redis"
 
 
@@ -200,8 +207,29 @@ async def test_where_the_shared_ones_are_gone_those_here_are_told_and_else_the_t
     records = Records(10, PLENTY, shared)
     records.keep(of(), DONE)
     shared.available = False
-    assert await records.look("ide", "r-1") == records.find("ide", "r-1")
+    own = records.find("ide", "r-1")
+    assert await records.look("r-1", ["ide"], own) == own != []
     with pytest.raises(RecordsUnavailable):
-        await records.look("batch", "r-1")
+        await records.look("r-1", ["batch"])
     assert records.place == "redis unavailable"
     assert Records(10, PLENTY).place == "memory"
+
+
+def test_an_operator_finds_the_calls_of_every_team_by_their_id() -> None:
+    records = Records(10, PLENTY)
+    for team, model in (("ide", "a"), ("batch", "b"), ("ide", "c")):
+        records.keep(of(team, model=model), DONE)
+    records.keep(of("ide", "r-2"), DONE)
+    assert {json.loads(text)["team"] for text in records.find_any("r-1")} == {"ide", "batch"}
+    assert len(records.find_any("r-1")) == 3
+    assert records.find_any("r-3") == []
+
+
+def test_whether_anything_is_kept_and_shared_can_be_asked() -> None:
+    assert (Records(1, PLENTY).kept, Records(0, PLENTY).kept) == (True, False)
+    assert (Records(1, PLENTY).shared, Records(1, PLENTY, FakeShared()).shared) == (False, True)
+
+
+def test_what_was_not_counted_has_no_cost() -> None:
+    told = document(of(), DONE, None, 0.0)
+    assert (told["tokens"], told["cost"]) == (None, None)

@@ -147,3 +147,12 @@ def test_nothing_is_kept_of_those_who_have_stopped_watching() -> None:
     states.watch("a", lambda: None)()
     assert not states._watchers
     states.went_down("a")
+
+
+def test_somebody_who_looks_is_remembered_for_a_while() -> None:
+    states, clock, _ = made()
+    assert not states.attended
+    states.attend(5.0)
+    assert states.attended
+    clock.now += 5.0
+    assert not states.attended

@@ -47,7 +47,7 @@ def test_python_m_gateway_is_the_same_command() -> None:
 
 def test_help_loads_neither_settings_nor_servers() -> None:
     heavy = {"gateway.bootstrap", "gateway.web", "gateway.settings", "pydantic_settings"}
-    heavy |= {"litellm", "fastapi", "uvicorn", "aiohttp", "httpx"}
+    heavy |= {"litellm", "fastapi", "uvicorn", "aiohttp", "httpx", "rich"}
     code = (
         "import sys\nfrom gateway.cli import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"

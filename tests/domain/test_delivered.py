@@ -100,3 +100,14 @@ def test_completions_are_read_as_chats_are() -> None:
 
 def test_events_that_cannot_be_read_make_an_answer_that_cannot_be_continued() -> None:
     assert shown(b"data: {nonsense}\n\n").beyond == "unreadable events"
+
+
+def test_pieces_are_counted_without_a_look_at_them() -> None:
+    delivered = Delivered()
+    for _ in range(2000):
+        delivered.add(event({"content": "a word or two of it"}))
+    assert delivered.held < 2000 * len(event({"content": "a word or two of it"})), "it was packed"
+    assert delivered.chunks == 2000
+    delivered.read()
+    delivered.add(event({"content": "more"}))
+    assert delivered.chunks == 2001

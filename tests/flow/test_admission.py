@@ -363,3 +363,21 @@ async def test_limits_that_change_hold_for_those_who_wait_already() -> None:
     await crowd.end()
     assert [name.split()[0] for name in crowd.served[1:6]].count("heavy") >= 3
     assert list(crowd.refused) == ["no place any more"]
+
+
+async def test_each_queue_can_be_looked_at() -> None:
+    room, _ = admission(1)
+    assert room.queues() == []
+    async with room.slot(a_call()):
+        waiting = asyncio.create_task(_hold(room))
+        await settle()
+        assert room.queues() == [{"model": "m", "running": 1, "slots": 1, "waiting": 1}]
+    await waiting
+    unbounded, _ = admission(0)
+    async with unbounded.slot(a_call()):
+        assert unbounded.queues()[0]["slots"] is None
+
+
+async def _hold(room: Admission) -> None:
+    async with room.slot(a_call()):
+        pass

@@ -188,3 +188,14 @@ async def test_an_answer_without_usage_is_entered_as_guessed_and_not_counted(str
     assert (entry.outcome, entry.counted) == ("completed", False)
     assert entry.prompt_tokens > 0
     assert entry.completion_tokens > 0
+
+
+async def test_the_call_knows_what_it_cost_and_so_where_that_is_guessed() -> None:
+    house = House([plain(), plain(usage=False)])
+    prices = Prices({"m": Price(prompt=2_000_000, completion=3_000_000)})
+    house.pipeline._books = Books(house.clock, house.ledger, prices)
+    calls = [a_call(), a_call()]
+    for call in calls:
+        await house.ask(call)
+    assert calls[0].cost == 5 * 2 + 2 * 3
+    assert calls[1].cost == house.ledger.entries[1].cost > 0

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.domain.call import Usage
 from gateway.domain.errors import LLMError, LLMTimeoutError, StreamTruncated
 from gateway.domain.limits import Timeouts
 from gateway.domain.ports import WireError
@@ -151,6 +152,20 @@ async def test_what_was_used_so_far_is_known_of_a_stream_that_is_left() -> None:
     await anext(chunks)
     await chunks.aclose()  # type: ignore[attr-defined]
     assert opened.reply.usage is not None
+    await opened.end()
+
+
+async def test_what_a_running_stream_has_used_is_known_by_its_count_else_by_its_pieces() -> None:
+    counted = chunk("b").replace(
+        b'"choices"', b'"usage":{"prompt_tokens":3,"completion_tokens":70},"choices"'
+    )
+    opened = await opened_on(chunk("a"), counted, silent)
+    chunks, progress = opened.reply.chunks, opened.reply.progress
+    await anext(chunks)
+    assert progress() == Usage(completion=1, estimated=True)
+    await anext(chunks)
+    assert progress() == Usage(prompt=3, completion=70)
+    await chunks.aclose()  # type: ignore[attr-defined]
     await opened.end()
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -166,3 +170,35 @@ def test_a_connection_lies_idle_for_longer_than_clients_keep_theirs(
                 time.sleep(wait)
                 connection.request("GET", "/healthz")
                 assert connection.getresponse().read() == b"ok\n"
+
+
+def test_what_goes_on_in_all_workers_and_what_became_of_their_calls_is_told_by_any_of_them(
+    folder: Path, mock_vllm: MockVLLM
+) -> None:
+    name(folder, mock_vllm, "mock")
+    with served(folder, mock_vllm, "--workers", "2") as command:
+        url = command.url
+        until(lambda: len(live(url)["workers"]) == 2)
+        for number in range(20):  # each over a connection of its own, so that both get some
+            headers = {"x-request-id": f"r{number}"}
+            answer = httpx.post(f"{url}/v1/chat/completions", json=ASKED, headers=headers)
+            assert answer.status_code == 200
+        until(lambda: sum(one["counts"]["requests"] for one in live(url)["workers"]) == 20)
+        for number in range(20):
+            assert httpx.get(f"{url}/requests/r{number}").status_code == 200
+        assert live(url)["silent"] == 0
+        asked = [sys.executable, "-m", "gateway", "top", "--once", "--url", url]
+        told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+        assert ", 2 workers\n" in told
+        (killed, *_) = (one["pid"] for one in live(url)["workers"])
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: live(url)["silent"] == 1)
+        until(lambda: killed not in [one["pid"] for one in live(url)["workers"]])
+        until(lambda: live(url)["silent"] == 0)
+
+
+def live(url: str) -> dict[str, Any]:
+    with suppress(httpx.TransportError):  # asked of the worker that is being killed
+        told: dict[str, Any] = httpx.get(f"{url}/admin/live").json()
+        return told
+    return {"workers": [], "silent": 0}

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from gateway.domain.bounds import Bounds, JsonBounds
 from gateway.domain.document import ConfigError
-from gateway.plan import input_limits_of
+from gateway.rules import input_limits_of
 from gateway.settings import ConfigPaths, Settings, load
 from gateway.settings.limits import Limits, ModelLimits
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from gateway.adapters.health import HealthRule
 from gateway.domain.affinity import AffinityRule
-from gateway.plan import affinity_of, health_of
+from gateway.rules import affinity_of, health_of
 from gateway.settings import Settings
 from gateway.settings.replicas import Affinity, Health
 

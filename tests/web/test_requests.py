@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 from gateway.settings import KeyHash, PolicyEntry, Settings, Team
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
 from gateway.testing.plugin import MockFleet
 from gateway.testing.served import ServedGateway, fleet_on
+from gateway.web.siblings import Question, Siblings
+from tests.redis_server import redis_server
 
 CHAT = "/v1/chat/completions"
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "the question"}]}
@@ -160,6 +165,88 @@ def test_another_teams_call_looks_like_one_that_never_was(mock: MockVLLM) -> Non
         assert httpx.get(f"{url}/mine").status_code == 401
         wrong = {"authorization": "Bearer sk-nobody"}
         assert httpx.get(f"{url}/mine", headers=wrong).status_code == 401
+
+
+# ---- Of other teams, of calls that run, of other processes ---------------------------------------
+
+
+OPERATORS = Team(
+    name="ops",
+    keys=(KeyHash(id="ops-1", sha256=hashlib.sha256(b"sk-ops").hexdigest(), roles=("operator",)),),
+)
+
+
+def test_an_operator_sees_the_calls_of_every_team(mock: MockVLLM) -> None:
+    with ServedGateway(
+        fleet_on([mock.base_url]), settings(teams=(team("ide"), OPERATORS))
+    ) as gateway:
+        ask(gateway, "mine", "sk-ide")
+        (record,) = records(gateway, "mine", "sk-ops")
+    assert (record["team"], record["key_id"]) == ("ide", "ide-1")
+
+
+def test_an_operator_finds_what_is_in_redis_alone(mock: MockVLLM) -> None:
+    fleet = fleet_on([mock.base_url])
+    with redis_server() as redis:
+        shared = settings(teams=(team("ide"), OPERATORS), records={"redis_url": redis.url})
+        with ServedGateway(fleet, shared) as gateway:
+            ask(gateway, "mine", "sk-ide")
+            records(gateway, "mine", "sk-ide")
+        with ServedGateway(fleet, shared) as another:
+            assert records(another, "mine", "sk-ops")[0]["team"] == "ide"
+
+
+def test_a_call_that_runs_is_told_of_where_that_is_asked_for(
+    gateway: ServedGateway, mock: MockVLLM
+) -> None:
+    mock.script(Behaviour(tokens=300, delay_between=0.05))
+    url, asked = f"{gateway.url}/requests/runs", ASKED | {"stream": True}
+    headers = {"x-request-id": "runs"}
+    with httpx.stream("POST", gateway.url + CHAT, json=asked, headers=headers) as answer:
+        pieces = answer.iter_raw()
+        next(pieces)
+        next(pieces)
+        assert httpx.get(url).status_code == 404
+        (record,) = httpx.get(url, params={"running": "true"}).json()["data"]
+    assert (record["outcome"], record["phase"], record["status"]) == ("running", "answering", None)
+    assert (record["replica"], record["attempts"]) == ("r0", [])
+    assert record["tokens"]["completion"] > 0
+    assert record["seconds"] > 0
+    assert kinds(record) == ["choice"]
+
+
+def test_where_nothing_is_kept_that_is_said(mock: MockVLLM) -> None:
+    with ServedGateway(fleet_on([mock.base_url]), settings(records={"keep": 0})) as gateway:
+        ask(gateway, "a")
+        answer = httpx.get(f"{gateway.url}/requests/a")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "no_records")
+
+
+def test_another_worker_process_is_asked_too(mock: MockVLLM, tmp_path: Path) -> None:
+    asked: list[Question] = []
+
+    async def say(question: Question) -> bytes:
+        asked.append(question)
+        if question["id"] != "there":
+            return b""
+        told = {"request_id": "there", "began": "2026-01-01T00:00:00.000Z", "seconds": 1.0}
+        return json.dumps(told).encode()
+
+    two = settings(server={"workers": 2}, teams=(team("ide"), OPERATORS))
+    with ServedGateway(fleet_on([mock.base_url]), two, folder=tmp_path) as gateway:
+        url, key = f"{gateway.url}/requests", {"authorization": "Bearer sk-ide"}
+        silent = httpx.get(f"{url}/there", headers=key)
+        assert "1 worker process could not be asked" in silent.json()["error"]["message"]
+        sibling = Siblings(tmp_path, 2)
+        with (
+            start_blocking_portal() as portal,
+            portal.wrap_async_context_manager(sibling.answering({"records": say})),
+        ):
+            assert records(gateway, "there", "sk-ide")[0]["request_id"] == "there"
+            nowhere = httpx.get(f"{url}/nowhere", headers=key)
+            assert "could not be asked" not in nowhere.json()["error"]["message"]
+            records(gateway, "there", "sk-ops")
+    assert [one["team"] for one in asked] == ["ide", "ide", None]
 
 
 def until(true: Callable[[], object]) -> None:

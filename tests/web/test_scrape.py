@@ -15,8 +15,9 @@ import pytest
 from prometheus_client.openmetrics import parser as openmetrics
 
 from gateway.adapters.meters import Meters
-from gateway.adapters.scrape import Scrape
 from gateway.domain.metrics import DURATION, INFLIGHT
+from gateway.web.scrape import ASK, Scrape
+from gateway.web.siblings import Siblings
 from tests.adapters.metered_calls import samples
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
@@ -25,7 +26,8 @@ WORKER = textwrap.dedent(
     import asyncio, sys
     from pathlib import Path
     from gateway.adapters.meters import Meters
-    from gateway.adapters.scrape import Scrape
+    from gateway.web.scrape import ASK, Scrape
+    from gateway.web.siblings import Siblings
     from gateway.domain.metrics import DURATION, INFLIGHT
 
     async def look():
@@ -35,7 +37,9 @@ WORKER = textwrap.dedent(
         meters = Meters()
         meters.add(INFLIGHT, 5, "smol")
         meters.observe(DURATION, 0.5, "/v1/x", "smol", trace_id="beef")
-        async with Scrape(meters, Path(sys.argv[1]), look).running():
+        siblings = Siblings(Path(sys.argv[1]), 2, seconds=20)
+        scrape = Scrape(meters, siblings, look)
+        async with siblings.answering({ASK: scrape.own}), scrape.running():
             print("ready", flush=True)
             await asyncio.to_thread(sys.stdin.readline)
 
@@ -57,8 +61,9 @@ async def scraping(folder: Path | None, patience: float = 20.0) -> AsyncIterator
         meters.put(INFLIGHT, 1, "smol")
 
     meters = Meters()
-    scrape = Scrape(meters, folder, look, patience)
-    async with scrape.running():
+    siblings = Siblings(folder, 2, patience)
+    scrape = Scrape(meters, siblings, look)
+    async with siblings.answering({ASK: scrape.own}), scrape.running():
         yield scrape
 
 
@@ -121,7 +126,7 @@ async def test_a_worker_that_was_killed_is_told_as_down_and_its_place_is_taken_a
             assert found["gw_worker_up{worker=0}"] == 1
             assert found["gw_worker_restarts_total{worker=0}"] == 1
             process.communicate(b"\n")
-        assert "gw_worker_up{worker=0}" not in samples((await scrape.page())[0])
+        assert samples((await scrape.page())[0])["gw_worker_up{worker=0}"] == 0
 
 
 async def test_a_worker_that_hangs_keeps_nobody_waiting(
