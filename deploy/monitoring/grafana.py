@@ -17,8 +17,9 @@ from grafana_foundation_sdk.builders import (
     timeseries,
 )
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models import common, heatmap as heatmap_model
+from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models import dashboard as model
+from grafana_foundation_sdk.models import heatmap as heatmap_model
 from grafana_foundation_sdk.models import prometheus as prometheus_model
 
 from deploy.monitoring.panel import Board, Panel, Query, Row, Variable
@@ -97,30 +98,10 @@ def _variable(variable: Variable) -> dashboard.QueryVariable:
     )
 
 
-def _event(name: str, colour: str, expr: str, text: str) -> Any:
-    query = dashboard.AnnotationQuery()
-    return _with_expr(
-        query.name(name).datasource(_SOURCE).enable(True).hide(False).icon_color(colour), expr, text
-    )
-
-
-def _with_expr(query: Any, expr: str, text: str) -> Any:
-    built = query.build()
-    built.expr = expr
-    return _Built({**json.loads(JSONEncoder().encode(built)), "expr": expr, "titleFormat": text})
-
-
-class _Built:
-    """JSON where a builder is asked for: the SDK knows no field for PromQL in an annotation."""
-
-    def __init__(self, json: dict[str, Any]) -> None:
-        self._json = json
-
-    def build(self) -> Any:
-        return self
-
-    def to_json(self) -> dict[str, Any]:
-        return self._json
+def _event(name: str, colour: str, expr: str, text: str) -> dashboard.AnnotationQuery:
+    query = dashboard.AnnotationQuery().name(name).datasource(_SOURCE).icon_color(colour)
+    target = prometheus.Dataquery().expr(expr).ref_id("A").datasource(_SOURCE)
+    return query.enable(True).hide(False).target(target).title_format(text)
 
 
 def _laid_out(rows: Sequence[Row]) -> list[dict[str, Any]]:

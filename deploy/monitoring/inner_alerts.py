@@ -81,7 +81,7 @@ def _processes(pace: Pace) -> tuple[Alert, ...]:
             "ticket",
             "0s",
             f"sum by (instance) (increase(gw_worker_restarts_total[{pace('1h')}])) > 2",
-            "Workers of {{ $labels.instance }} die: {{ $value }} in an hour",
+            'Workers of {{ $labels.instance }} die: {{ $value | printf "%.0f" }} in an hour',
         ),
     )
 

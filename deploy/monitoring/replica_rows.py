@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy.monitoring.exported import increase, mean, or_zero, over, picked, quantile, rate
-from deploy.monitoring.panel import Panel, Query, Row, graph, stacked, states, stat, table
+from deploy.monitoring.panel import Panel, Query, Row, graph, stacked, stat, states, table
 
 ATTEMPTS = "gw_upstream_attempts_total"
 UP = "gw_upstream_up"

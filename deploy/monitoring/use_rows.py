@@ -62,7 +62,7 @@ def token_row() -> Row:
             graph(
                 "Tokens that nobody read",
                 "short",
-                "Each second: generated for clients who left, or for attempts that were made again.",
+                "Each second: for clients who left, or attempts that were made again.",
                 _line(or_zero(rate("gw_wasted_output_tokens_total", by="reason")), "{{reason}}"),
             ),
             graph(
