@@ -19,7 +19,7 @@ class Case:
     quiet: Series
     summary: str
     labels: Mapping[str, str] = field(default_factory=dict)
-    at: str = "60m"
+    at: str = "40m"
     step: str = "1m"
 
 
@@ -162,7 +162,7 @@ CASES: dict[str, Case] = {
     ),
     "GwCircuitFlapping": Case(
         {'gw_upstream_up{replica="a",worker="0"}': " ".join(["1 0"] * 60)},
-        {'gw_upstream_up{replica="a",worker="0"}': "1+0x30 0+0x5 1+0x60"},
+        {'gw_upstream_up{replica="a",worker="0"}': "1+0x25 0+0x5 1+0x60"},
         "Replica a went in and out of rotation 15 times",
         {"replica": "a"},
     ),
@@ -259,7 +259,7 @@ CASES: dict[str, Case] = {
     ),
     "GwConfigReloadFailed": Case(
         # The first of its kind: the series was not there before.
-        {'gw_config_reload_total{result="failed"}': "_x55 1+0x60"},
+        {'gw_config_reload_total{result="failed"}': "_x35 1+0x60"},
         {
             'gw_config_reload_total{result="ok"}': steady(1),
             'gw_config_reload_total{result="failed"}': flat(1),
@@ -278,7 +278,7 @@ CASES: dict[str, Case] = {
         {"signal": "spans"},
     ),
     "GwCardinalityHigh": Case(
-        {'gw_metric_series_dropped_total{metric="gw_requests_total"}': "_x30 4+0x90"},
+        {'gw_metric_series_dropped_total{metric="gw_requests_total"}': "_x20 4+0x90"},
         {'gw_metric_series_dropped_total{metric="gw_requests_total"}': flat(0)},
         "gw_requests_total is at its bound of series: new values count as `other`",
         {"metric": "gw_requests_total"},
@@ -322,7 +322,7 @@ CASES: dict[str, Case] = {
         "1200 settled calls wait for the database",
     ),
     "GwLedgerLost": Case(
-        {'gw_ledger_lost_total{worker="0"}': "_x55 3+0x60"},
+        {'gw_ledger_lost_total{worker="0"}': "_x35 3+0x60"},
         {'gw_ledger_lost_total{worker="0"}': flat(3)},
         "Use of calls is lost: bills and budgets will be too low",
     ),
