@@ -40,14 +40,14 @@ def boards() -> tuple[Board, ...]:
             "vllm-replicas",
             "vLLM replicas",
             "What each vLLM does, by its own metrics.",
-            (_MODEL, _REPLICA),
+            (_REPLICA,),
             vllm_rows(),
         ),
         Board(
             "llm-prompts",
             "Prompts",
             "Prompts by version: calls, failures, time, tokens, rewrites that apply.",
-            (_PROMPT, _MODEL, _TEAM, _ROUTE),
+            (_PROMPT,),
             (Row("By version", prompt_panels()), prompt_details()),
         ),
     )

@@ -101,6 +101,11 @@ def over(part: str, whole: str) -> str:
     return f"({part}) / (({whole}) > 0)"
 
 
+def part_of_all(part: str, whole: str) -> str:
+    """A share of one number, for each line of `part`."""
+    return f"({part}) / on () group_left () (({whole}) > 0)"
+
+
 def or_zero(expr: str) -> str:
     """0 where nothing has been counted yet: a failure that never happened is no gap."""
     return f"({expr}) or on() vector(0)"

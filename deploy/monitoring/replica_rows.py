@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from deploy.monitoring.exported import increase, mean, or_zero, over, picked, quantile, rate
+from deploy.monitoring.exported import (
+    increase,
+    mean,
+    or_zero,
+    over,
+    part_of_all,
+    picked,
+    quantile,
+    rate,
+)
 from deploy.monitoring.panel import Panel, Query, Row, graph, stacked, stat, states, table
 
 ATTEMPTS = "gw_upstream_attempts_total"
@@ -149,7 +158,7 @@ def _shares() -> tuple[Panel, ...]:
             "Load share",
             "percentunit",
             "Of all attempts. With prefix affinity some unevenness is meant.",
-            Query(over(attempts, f"scalar({rate(ATTEMPTS)})"), "{{replica}}"),
+            Query(part_of_all(attempts, rate(ATTEMPTS)), "{{replica}}"),
         ),
         graph(
             "Imbalance",

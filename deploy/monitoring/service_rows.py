@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from deploy.monitoring.exported import increase, mean, or_zero, over, picked, quantile, rate
+from deploy.monitoring.exported import (
+    increase,
+    mean,
+    or_zero,
+    over,
+    part_of_all,
+    picked,
+    quantile,
+    rate,
+)
 from deploy.monitoring.panel import Panel, Query, Row, graph, heatmap, stacked, stat, table
 from deploy.monitoring.slo import OBJECTIVE, TTFT_OBJECTIVE, TTFT_SECONDS
 
@@ -106,7 +115,7 @@ def slo_row() -> Row:
                 "percentunit",
                 "Share of the calls that were the service's to answer.",
                 Query(
-                    over(rate(REQUESTS, FAILED, by="outcome"), _all(rate(REQUESTS, COUNTED))),
+                    part_of_all(rate(REQUESTS, FAILED, by="outcome"), rate(REQUESTS, COUNTED)),
                     "{{outcome}}",
                 ),
                 width=6,
@@ -123,11 +132,6 @@ def slo_row() -> Row:
             ),
         ),
     )
-
-
-def _all(expr: str) -> str:
-    """A number on the right of one with labels."""
-    return f"scalar({expr})"
 
 
 def traffic_row() -> Row:

@@ -1,5 +1,5 @@
-"""The rules of deploy/prometheus, by Prometheus' own tools: they parse, and each alert fires when it
-should and not when it should not."""
+"""The rules of deploy/prometheus, by Prometheus' own tools: each alert fires when it should, and
+not when it should not."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
 
 def run(*command: str | Path) -> str:
     """What it prints; an AssertionError with that where it fails."""
-    ran = subprocess.run(
-        [str(one) for one in command], capture_output=True, text=True, check=False
-    )
+    ran = subprocess.run([str(one) for one in command], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout + ran.stderr
 
