@@ -2,7 +2,8 @@
 
     python -m tests.prometheus_programs
 
-`make test` uses what is there and skips the rest; `make live` fetches what is missing, without root.
+`make test` uses what is there and skips the rest; `make live` fetches what is missing, and needs no
+root for it.
 """
 
 from __future__ import annotations
@@ -74,11 +75,12 @@ def fetched() -> Programs:
 
 
 def _unpack(folder: Path) -> None:
-    """Into `unpacked`. apt keeps its lists here, so that neither root nor fresh lists are needed."""
+    """Into `unpacked`. apt keeps its lists here: neither root nor fresh lists are needed."""
     for name in ("lists/partial", "cache/archives/partial", "unpacked"):
         (folder / name).mkdir(parents=True)
     # Root's apt would download as another user, who may not write here.
-    mine = [f"Dir::State::lists={folder}/lists", f"Dir::Cache={folder}/cache", "APT::Sandbox::User="]
+    places = [f"Dir::State::lists={folder}/lists", f"Dir::Cache={folder}/cache"]
+    mine = [*places, "APT::Sandbox::User="]
     options = [part for one in mine for part in ("-o", one)]
     _run(folder, "apt-get", "--quiet", *options, "update")
     _run(folder, "apt-get", "--quiet", *options, "download", *PACKAGES)
