@@ -87,16 +87,6 @@ def _unpack(folder: Path) -> None:
     _run(folder, "apt-get", "--quiet", *options, "download", *PACKAGES)
     for package in folder.glob("*.deb"):
         _run(folder, "dpkg-deb", "--extract", package.name, "unpacked")
-    _unbind(folder / "unpacked")
-
-
-def _unbind(unpacked: Path) -> None:
-    """Debian's Alertmanager reads this file of the system, which is there only where the package is
-    installed. A path of the same length lets it read the copy in the folder that it runs in."""
-    program = unpacked / "usr" / "bin" / "prometheus-alertmanager"
-    here = TEMPLATE.name.rjust(len(str(TEMPLATE)) - 1, "/")
-    text = program.read_bytes().replace(str(TEMPLATE).encode(), f".{here}".encode())
-    program.write_bytes(text)
 
 
 def _run(folder: Path, *command: str) -> None:
