@@ -122,6 +122,7 @@ docs: install ## Write the generated reference pages anew
 	@mv $(VENV)/page prompts/schema/locale.schema.json
 	$(RUN) -m gateway.adapters.prompt_page > $(VENV)/page
 	@mv $(VENV)/page docs/reference/prompt-files.md
+	$(RUN) -m deploy.monitoring
 
 build: install ## Build the wheel and the source archive into dist/
 	@rm -rf dist

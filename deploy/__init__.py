@@ -1,0 +1,1 @@
+"""What runs the gateway and watches it; code only in `monitoring`."""

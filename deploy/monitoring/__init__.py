@@ -1,0 +1,1 @@
+"""Dashboards, alerts and recording rules as code: `python -m deploy.monitoring` writes files."""
