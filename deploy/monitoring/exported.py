@@ -4,7 +4,8 @@ narrow each."""
 from __future__ import annotations
 
 from deploy.monitoring.planned import PLANNED
-from gateway.domain.metrics import METRICS, Kind
+from gateway.domain.metric import Kind, Metric
+from gateway.domain.metrics import METRICS
 
 # The labels that a choice above a dashboard narrows, and by what.
 CHOICES = {
@@ -18,7 +19,16 @@ CHOICES = {
     "http_route": "$route",
 }
 
-GATEWAY = {metric.name: metric for metric in (*PLANNED, *METRICS)}
+# What every client of Prometheus tells of its process.
+PROCESS = (
+    Metric("process_cpu_seconds_total", Kind.COUNTER, "s", ""),
+    Metric("process_resident_memory_bytes", Kind.GAUGE, "bytes", ""),
+    Metric("process_open_fds", Kind.GAUGE, "", ""),
+    Metric("process_max_fds", Kind.GAUGE, "", ""),
+    Metric("process_start_time_seconds", Kind.GAUGE, "s", ""),
+)
+
+GATEWAY = {metric.name: metric for metric in (*PLANNED, *PROCESS, *METRICS)}
 
 # Of vLLM 0.32. Its own labels are `engine` and `model_name`; `replica` is what prometheus.yml puts
 # on each target: the id of litellm_config.yaml, so that both sides of a replica can be compared.

@@ -19,7 +19,9 @@ from deploy.monitoring.pace import Pace
 from deploy.monitoring.planned import PLANNED
 from deploy.monitoring.rules import alerts
 from deploy.monitoring.slo import TTFT_SECONDS, recordings
-from gateway.domain.metrics import FIRST_TOKEN, METRICS, Kind
+from gateway.domain.genai_metrics import FIRST_TOKEN
+from gateway.domain.metric import Kind
+from gateway.domain.metrics import METRICS
 from tests.deploy.promql import Read, filled, reads
 
 RUNBOOKS = HERE.parent / "docs" / "runbooks"
