@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from gateway.domain.counters import Claim, CountersUnavailable
+from gateway.patience import patience
 
 _SECONDS = 1.0
 
@@ -20,7 +21,7 @@ class Seeds:
         """Account → used so far. CountersUnavailable, within a second, where one cannot be told."""
         tasks = {claim.account: self._task(claim) for claim in claims if claim.seed is not None}
         try:
-            async with asyncio.timeout(_SECONDS):
+            async with patience(_SECONDS):
                 # Whoever leaves takes the answer from nobody else.
                 return {name: max(0, await asyncio.shield(tasks[name])) for name in tasks}
         except TimeoutError:
@@ -47,5 +48,5 @@ class Seeds:
 
 async def _bounded(claim: Claim) -> int:
     assert claim.seed is not None
-    async with asyncio.timeout(_SECONDS):
+    async with patience(_SECONDS):
         return await claim.seed()

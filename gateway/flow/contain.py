@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, TypeVar, TypeVarTuple
 
 from gateway.domain.counters import CountersUnavailable
 from gateway.domain.errors import Refusal
 from gateway.domain.policy import Link, PolicyFailed
+from gateway.patience import patience
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -18,14 +18,11 @@ Ts = TypeVarTuple("Ts")
 
 async def contained(link: Link, moment: Callable[[*Ts], Coroutine[Any, Any, T]], *args: *Ts) -> T:
     """What the moment returns, or its Refusal; PolicyFailed for anything else that it raises and
-    for passing the link's time. One that blocks the thread (`time.sleep`, a long search) halts all
-    calls until it lets go: it has failed then, whatever it says."""
-    began = time.monotonic()
+    for passing the link's time, which does not count how late the event loop is. One that blocks
+    the thread (`time.sleep`, a long search) halts all calls until it lets go: it has failed then,
+    whatever it says."""
     try:
-        result = await _within(link, moment(*args))
-        if time.monotonic() - began > link.budget_s:
-            raise _late(link)
-        return result
+        return await _within(link, moment(*args))
     except (Refusal, PolicyFailed):
         raise
     except CountersUnavailable as error:
@@ -47,39 +44,59 @@ async def contained(link: Link, moment: Callable[[*Ts], Coroutine[Any, Any, T]],
 
 async def _within(link: Link, moment: Coroutine[Any, Any, T]) -> T:
     # Most moments never wait for anything, and a timer costs more than all of their work.
+    began = time.monotonic()
     try:
         waiting = moment.send(None)
     except StopIteration as done:
         result: T = done.value
+        if time.monotonic() - began > link.budget_s:
+            raise _late(link) from None
         return result
-    limit = asyncio.timeout(link.budget_s)
+    resumed = _Resumed(moment, waiting, time.monotonic() - began)
     try:
-        async with limit:
-            return await _resumed(moment, waiting)
+        async with patience(link.budget_s) as limit:
+            result = await resumed
     except TimeoutError:
         if not limit.expired():
             raise
         raise _late(link) from None
+    if resumed.own_seconds > link.budget_s:
+        raise _late(link)
+    return result
 
 
 def _late(link: Link) -> PolicyFailed:
     return PolicyFailed(detail=f"policy {link.name}: not done after {link.budget_s:g} s")
 
 
-@types.coroutine
-def _resumed(moment: Coroutine[Any, Any, T], waiting: Any) -> Generator[Any, Any, T]:
-    """Goes on with a coroutine that has been started by hand and is `waiting` for something."""
-    while True:
-        try:
+class _Resumed(Awaitable[T]):
+    """Goes on with a coroutine that has been started by hand and is `waiting` for something.
+    `own_seconds` is how long it kept the thread to itself, so far."""
+
+    def __init__(self, moment: Coroutine[Any, Any, T], waiting: Any, own_seconds: float) -> None:
+        self._moment = moment
+        self._waiting = waiting
+        self.own_seconds = own_seconds
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        waiting, clock = self._waiting, time.monotonic
+        while True:
+            began = None  # while others have the thread
             try:
-                value = yield waiting
-            except BaseException as error:  # a cancellation is first of all the moment's to see
-                waiting = moment.throw(error)
-            else:
-                waiting = moment.send(value)
-        except StopIteration as done:
-            result: T = done.value
-            return result
+                try:
+                    value = yield waiting
+                except BaseException as error:  # a cancellation is first of all the moment's to see
+                    began = clock()
+                    waiting = self._moment.throw(error)
+                else:
+                    began = clock()
+                    waiting = self._moment.send(value)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            finally:
+                if began is not None:
+                    self.own_seconds += clock() - began
 
 
 def _place(error: BaseException) -> str:

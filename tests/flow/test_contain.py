@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -120,3 +121,29 @@ async def test_a_moment_that_is_not_async_is_a_failure(
 ) -> None:
     with pytest.raises(PolicyFailed):
         await contained(LINK, moment)
+
+
+async def test_how_late_the_loop_is_does_not_count_as_the_moments_time() -> None:
+    ready = asyncio.Event()
+
+    async def another() -> None:
+        time.sleep(0.2)  # noqa: ASYNC251 - two hundred other calls
+        ready.set()
+
+    async def waits() -> str:
+        await ready.wait()
+        return "done"
+
+    task = asyncio.ensure_future(another())
+    assert await contained(LINK, waits) == "done"
+    await task
+
+
+async def test_blocking_the_thread_counts_also_after_a_wait() -> None:
+    async def blocks() -> None:
+        await asyncio.sleep(0)
+        time.sleep(0.1)  # noqa: ASYNC251 - what is forbidden
+
+    with pytest.raises(PolicyFailed) as failed:
+        await contained(LINK, blocks)
+    assert "not done after 0.05 s" in failed.value.detail

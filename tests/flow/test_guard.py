@@ -212,8 +212,9 @@ async def test_a_policy_that_takes_too_long_fails_like_one_that_crashes() -> Non
 
 
 def untouched(call: Call) -> bool:
-    """Whether every field is as it was when the call came in; what it holds is its own."""
-    names = {one.name for one in fields(Call)} - {"holds"}
+    """Whether every field is as it was when the call came in; what it holds and where it has been
+    are its own."""
+    names = {one.name for one in fields(Call)} - {"holds", "away"}
     return all(getattr(call, name) == getattr(a_call(), name) for name in names)
 
 
