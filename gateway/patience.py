@@ -22,6 +22,7 @@ async def patience(seconds: float) -> AsyncIterator[asyncio.Timeout]:
     """As `asyncio.timeout`. When it runs out while the loop itself is late, there is as much time
     again as the loop is late, at most `seconds`, three times at most."""
     loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle
     async with asyncio.timeout(None) as limit:
 
         def look(due: float, extensions: int) -> None:
