@@ -14,8 +14,8 @@ from functools import lru_cache
 from typing import Any, TextIO
 
 import orjson
-from opentelemetry.trace import SpanContext
 
+from gateway.adapters.spans import Origin
 from gateway.domain.call import Call, Outcome
 from gateway.domain.redaction import redact, redact_text, secret_name, suspicious
 
@@ -70,7 +70,7 @@ def configure(
         logger.addFilter(Seldom(_SELDOM_SECONDS))
 
 
-def log_request(call: Call, outcome: Outcome, span: SpanContext | None) -> None:
+def log_request(call: Call, outcome: Outcome, span: Origin | None) -> None:
     """The one line of a settled call; a warning where the gateway or a replica failed."""
     level = logging.WARNING if outcome.status >= 500 else logging.INFO
     if _request_log.isEnabledFor(level):
@@ -79,7 +79,7 @@ def log_request(call: Call, outcome: Outcome, span: SpanContext | None) -> None:
         )
 
 
-def request_fields(call: Call, outcome: Outcome, span: SpanContext | None) -> dict[str, Any]:
+def request_fields(call: Call, outcome: Outcome, span: Origin | None) -> dict[str, Any]:
     """The fields of that line. What nobody knows is left out, never zero."""
     usage = outcome.usage
     fields: dict[str, Any] = {

@@ -7,14 +7,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-from opentelemetry.trace import SpanContext
-
 from gateway.adapters.call_meters import RESULTS, CallMeters
 from gateway.adapters.house_meters import HouseMeters
 from gateway.adapters.labels import Labels
 from gateway.adapters.logs import log_request
 from gateway.adapters.meters import Meters
-from gateway.adapters.spans import AttemptTrace, CallTrace, parse_traceparent, traceparent
+from gateway.adapters.spans import AttemptTrace, CallTrace, Origin, parse_traceparent, traceparent
 from gateway.adapters.traces import Traces, TraceSettings
 from gateway.domain import metrics
 from gateway.domain.call import Attempt, Call, Outcome
@@ -31,7 +29,7 @@ class _Open:
 
     call: Call
     flying: str
-    parent: SpanContext | None
+    parent: Origin | None
     trace: CallTrace | None
     probe: Probe | None = None
     fault: str = ""
@@ -71,7 +69,7 @@ class Telemetry:
     def started(self, call: Call) -> None:
         """A call comes in."""
         flying = self.calls.began(call)
-        parent = parse_traceparent(call.traceparent)
+        parent = parse_traceparent(call.traceparent, call.tracestate)
         trace = self._traces.begin(call, parent)
         self._open[id(call)] = _Open(call, flying, parent, trace)
 
@@ -106,12 +104,10 @@ class Telemetry:
         if kept.probe is not None:
             kept.probe.abandon(outcome.kind.value)
             kept.probe = None  # which knows `kept`: no cycle is left to the garbage collector
-        if kept.trace is not None:
-            kept.trace.finish(outcome)
-        span = kept.trace.context if kept.trace else kept.parent
+        told = kept.trace is not None and self._traces.finish(kept.trace, outcome)
+        span = kept.trace.origin if kept.trace else kept.parent
         trace_id = f"{span.trace_id:032x}" if span else None
-        sampled = kept.trace is not None and span is not None and span.trace_flags.sampled
-        self.calls.settled(call, outcome, kept.flying, trace_id if sampled else None)
+        self.calls.settled(call, outcome, kept.flying, trace_id if told else None)
         log_request(call, outcome, span)
         self._keep(call, outcome, trace_id)
 
@@ -143,7 +139,7 @@ class Probe:
         """The header for the replica: the attempt's own span, or, where nothing is traced here,
         what the client sent, if it was well-formed."""
         if self._span is not None:
-            return self._span.traceparent
+            return traceparent(self._span.origin)
         parent = self._kept.parent if self._kept else None
         return traceparent(parent) if parent else None
 

@@ -1,4 +1,4 @@
-"""Where spans go: by OTLP over HTTP in batches, or onto stderr. No global provider is set."""
+"""Where spans go: by OTLP in batches, or onto stderr. No global provider is set."""
 
 from __future__ import annotations
 
@@ -8,32 +8,40 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import (
     BatchSpanProcessor,
     ConsoleSpanExporter,
     SimpleSpanProcessor,
+    SpanExporter,
     SpanExportResult,
 )
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, TraceIdRatioBased
-from opentelemetry.trace import SpanContext, Tracer
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, TraceFlags, TraceState
+from opentelemetry.trace.status import Status, StatusCode
 
 from gateway import __version__
-from gateway.adapters.spans import CallTrace
+from gateway.adapters.sampling import Sampling
+from gateway.adapters.spans import CallTrace, ClosedTrace, Origin, Span, new_span_id, new_trace_id
 from gateway.domain import genai
-from gateway.domain.call import Call
+from gateway.domain.call import Call, Outcome
+from gateway.domain.metric import Convention
 
 SHUTDOWN_SECONDS = 3.0
 
 _EXPORT_SECONDS = 2.0
-_QUEUE = 8192
+# In calls, each of which is some five spans.
+_QUEUE = 2048
+_BATCH = 128
 _BATCH_DELAY_MS = 1000.0
+_KEPT = TraceFlags(TraceFlags.SAMPLED)
 
 
 class TraceSettings(Protocol):
@@ -47,10 +55,27 @@ class TraceSettings(Protocol):
     def console(self) -> bool: ...
     @property
     def sample_ratio(self) -> float: ...
+    @property
+    def slow_s(self) -> float: ...
+    @property
+    def genai_semconv(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Trace:
+    """All spans of one call, on their way through the SDK's processors in place of one span.
+    `offset` makes nanoseconds since 1970 of monotonic ones."""
+
+    closed: ClosedTrace
+    offset: int
+
+    # What processors look at.
+    context: ClassVar[SpanContext] = SpanContext(1, 1, is_remote=False, trace_flags=_KEPT)
 
 
 class Traces:
-    """Makes spans and sends them off in batches, from a thread of its own."""
+    """Decides which traces are kept, and sends those off, from threads of the SDK's. `clock` gives
+    monotonic seconds; `lost` hears of spans that no collector has taken."""
 
     def __init__(
         self,
@@ -58,33 +83,80 @@ class Traces:
         clock: Callable[[], float],
         lost: Callable[[int], None] = lambda count: None,
     ) -> None:
-        """`lost` hears of spans that no collector has taken."""
         self._clock = clock
-        endpoint = settings.otlp_endpoint
-        self._exporter = _Exporter(_traces_url(endpoint), lost) if endpoint else None
-        self._provider = _provider(settings, self._exporter)
-        self._tracer: Tracer | None = None
-        if self._provider is not None:
-            self._tracer = self._provider.get_tracer("gateway", __version__, genai.SCHEMA_URL)
+        self._lost = lost
+        self._sampling = Sampling(settings.sample_ratio, settings.slow_s)
+        self._convention = Convention(settings.genai_semconv)
+        self._sending: _Sending | None = None
+        self._processors = self._make(settings)
 
-    def begin(self, call: Call, parent: SpanContext | None) -> CallTrace | None:
-        """Open the server span, from the moment that the call came in. None: nothing is traced."""
-        if self._tracer is None:
+    def _make(self, settings: TraceSettings) -> tuple[SpanProcessor, ...]:
+        made: list[SpanProcessor] = []
+        built = _Building(settings.service_name, self._convention)
+        if settings.otlp_endpoint:
+            url = _traces_url(settings.otlp_endpoint)
+            exporter = OTLPSpanExporter(url, timeout=_EXPORT_SECONDS)
+            self._sending = _Sending(exporter, built, self._lost)
+            made.append(
+                BatchSpanProcessor(
+                    self._sending,
+                    max_queue_size=_QUEUE,
+                    max_export_batch_size=_BATCH,
+                    schedule_delay_millis=_BATCH_DELAY_MS,
+                )
+            )
+        if settings.console:
+            printer = ConsoleSpanExporter(
+                out=sys.stderr, formatter=lambda span: span.to_json(indent=None) + "\n"
+            )
+            made.append(SimpleSpanProcessor(_Sending(printer, built, self._lost)))
+        return tuple(made)
+
+    @property
+    def pending(self) -> int:
+        """Calls whose spans wait to be sent."""
+        return self._sending.pending if self._sending is not None else 0
+
+    @property
+    def capacity(self) -> int:
+        """So many may wait; 0 where nothing is sent."""
+        return _QUEUE if self._sending is not None else 0
+
+    def begin(self, call: Call, parent: Origin | None) -> CallTrace | None:
+        """A call comes in. None: nothing is traced."""
+        if not self._processors:
             return None
-        waited = max(0.0, self._clock() - call.received)
-        return CallTrace(self._tracer, call, parent, time.time_ns() - int(waited * 1e9))
+        trace_id = parent.trace_id if parent is not None else new_trace_id()
+        sampled = self._sampling.head(trace_id, parent)
+        state = parent.state if parent is not None else ""
+        return CallTrace(call, parent, Origin(trace_id, new_span_id(), sampled, state), self._clock)
+
+    def finish(self, trace: CallTrace, outcome: Outcome) -> bool:
+        """Its call is settled: send it off, where it is to be kept. Whether it is."""
+        if not self._sampling.keeps(trace.origin.sampled, outcome):
+            return False
+        closed = trace.close(outcome, self._convention)
+        if self._sending is not None and not self._sending.room():
+            self._lost(len(closed))
+            return False
+        offset = time.time_ns() - round(self._clock() * 1e9)
+        told = _Trace(closed, offset)
+        for processor in self._processors:
+            processor.on_end(cast(ReadableSpan, told))
+        return True
 
     async def aclose(self) -> None:
         """Send what is left, for at most 3 s, then give it up: a collector that is down must not
         hold us up."""
-        if self._provider is None:
+        processors, self._processors = self._processors, ()
+        if not processors:
             return
         loop = asyncio.get_running_loop()
         done = asyncio.Event()
-        provider, self._provider, self._tracer = self._provider, None, None
 
         def shut_down() -> None:
-            provider.shutdown()
+            for processor in processors:
+                processor.shutdown()
             # Past the deadline the loop may be closed.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(done.set)
@@ -94,53 +166,90 @@ class Traces:
         try:
             await asyncio.wait_for(done.wait(), SHUTDOWN_SECONDS)
         except TimeoutError:
-            if self._exporter is not None:
-                self._exporter.shutdown()  # type: ignore[no-untyped-call]
+            if self._sending is not None:
+                self._sending.shutdown()
 
 
-class _Exporter(OTLPSpanExporter):
-    """Says how many spans it could not send."""
+class _Building:
+    """Makes the SDK's spans of ours."""
 
-    def __init__(self, url: str, lost: Callable[[int], None]) -> None:
-        super().__init__(url, timeout=_EXPORT_SECONDS)
-        self._lost = lost
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = super().export(spans)
-        if result is not SpanExportResult.SUCCESS:
-            self._lost(len(spans))
-        return result
-
-
-def _provider(settings: TraceSettings, exporter: OTLPSpanExporter | None) -> TracerProvider | None:
-    """None when spans would go nowhere."""
-    if exporter is None and not settings.console:
-        return None
-    ratio = settings.sample_ratio
-    provider = TracerProvider(
-        sampler=ParentBased(ALWAYS_ON if ratio >= 1 else TraceIdRatioBased(ratio)),
-        resource=Resource.create(
+    def __init__(self, service_name: str, convention: Convention) -> None:
+        self._resource = Resource.create(
             {
-                "service.name": settings.service_name,
+                "service.name": service_name,
                 "service.version": __version__,
                 "service.instance.id": str(uuid4()),
             }
-        ),
-        # Its exit hook waits half a minute for a dead collector; `aclose` does not.
-        shutdown_on_exit=False,
-    )
-    if exporter is not None:
-        provider.add_span_processor(
-            BatchSpanProcessor(
-                exporter, max_queue_size=_QUEUE, schedule_delay_millis=_BATCH_DELAY_MS
+        )
+        self._scope = InstrumentationScope("gateway", __version__, genai.schema_url(convention))
+
+    def spans(self, trace: _Trace) -> list[ReadableSpan]:
+        """Of one call, in their order."""
+        head, spans = trace.closed.origin, trace.closed.spans()
+        state = TraceState.from_header([head.state]) if head.state else None
+        made = {one.id: SpanContext(head.trace_id, one.id, False, _KEPT, state) for one in spans}
+        if (above := trace.closed.parent) is not None:
+            flags = TraceFlags(int(above.sampled))
+            made[above.span_id] = SpanContext(above.trace_id, above.span_id, True, flags, state)
+        return [
+            ReadableSpan(
+                name=span.name,
+                context=made[span.id],
+                parent=made.get(span.parent),
+                resource=self._resource,
+                attributes=span.attributes if span.error is None else _failed(span),
+                kind=span.kind,
+                status=Status(StatusCode.UNSET if span.error is None else StatusCode.ERROR),
+                start_time=trace.offset + round(span.began * 1e9),
+                end_time=trace.offset + round(span.ended * 1e9),
+                instrumentation_scope=self._scope,
             )
-        )
-    if settings.console:
-        printer = ConsoleSpanExporter(
-            out=sys.stderr, formatter=lambda span: span.to_json(indent=None) + "\n"
-        )
-        provider.add_span_processor(SimpleSpanProcessor(printer))
-    return provider
+            for span in spans
+        ]
+
+
+def _failed(span: Span) -> genai.Attributes:
+    return {**span.attributes, "error.type": span.error or ""}
+
+
+class _Sending(SpanExporter):
+    """Gives an exporter the spans of the calls that it is given, and says how many it did not
+    take. `pending` calls wait."""
+
+    def __init__(
+        self, exporter: SpanExporter, building: _Building, lost: Callable[[int], None]
+    ) -> None:
+        self._exporter = exporter
+        self._building = building
+        self._lost = lost
+        # Each is written by one thread alone.
+        self._given = 0
+        self._taken = 0
+
+    @property
+    def pending(self) -> int:
+        return self._given - self._taken
+
+    def room(self) -> bool:
+        """Whether one more may wait; it is counted."""
+        if self.pending >= _QUEUE:
+            return False
+        self._given += 1
+        return True
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """In the processor's thread."""
+        traces = cast("Sequence[_Trace]", spans)
+        self._taken += len(traces)
+        made = [span for one in traces for span in self._building.spans(one)]
+        result = self._exporter.export(made)
+        if result is not SpanExportResult.SUCCESS:
+            self._lost(len(made))
+        return result
+
+    def shutdown(self) -> None:
+        """No more is tried."""
+        self._exporter.shutdown()
 
 
 def _traces_url(endpoint: str) -> str:

@@ -15,6 +15,7 @@ from gateway.domain.limits import Priority
 from gateway.domain.pace import Pace
 from gateway.domain.record import Record
 from gateway.domain.scope import USUAL
+from gateway.domain.step import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +98,13 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try on one replica. `result` is "ok" or a fault's name; `seconds` until it was known."""
+    """One try on one replica. `result` is "ok" or a fault's name; `seconds` until it was known;
+    `status` is what it answered by HTTP, 0 for nothing."""
 
     replica: str
     result: str
     seconds: float
+    status: int = 0
 
 
 class OutcomeKind(StrEnum):
@@ -119,7 +122,8 @@ class OutcomeKind(StrEnum):
 class Outcome:
     """The end of a call, settled once. Times in seconds; `usage` is None when no replica answered.
     `model` is the configured one that answered, which may be a fallback; `served_model` is what
-    the replica calls it; `own_seconds` is our own part of the time to the first of an answer."""
+    the replica calls it; `answer_id` is the answer's own; `own_seconds` is our own part of the
+    time to the first of an answer."""
 
     kind: OutcomeKind = OutcomeKind.FAILED
     status: int = 500
@@ -129,6 +133,7 @@ class Outcome:
     replica: str = ""
     model: str = ""
     served_model: str = ""
+    answer_id: str = ""
     finish_reason: str = ""
     attempts: tuple[Attempt, ...] = ()
     seconds: float = 0.0
@@ -168,7 +173,8 @@ class Call:
 
     `reply_headers` go out with the answer, an error's too: lower-case names, values without line
     breaks. `holds` is all that the call holds; the pipeline releases it, once. `cost` in
-    micro-units, once it is in the ledger; None where nobody counted its tokens.
+    micro-units, once it is in the ledger; None where no replica was asked. `steps` are what it went
+    through before that.
     """
 
     id: str
@@ -183,6 +189,7 @@ class Call:
     caller: Caller = Caller()
     prompt: PromptRef | None = None
     traceparent: str | None = None
+    tracestate: str | None = None
     queue_seconds: float = 0.0
     record: Record | None = field(default=None, repr=False)
     tags: tuple[str, ...] = ()
@@ -197,6 +204,7 @@ class Call:
     holds: Holds = field(default_factory=Holds, repr=False)
     away: Away = field(default_factory=Away, repr=False)
     cost: int | None = None
+    steps: tuple[Step, ...] = ()
 
     @property
     def group(self) -> str:
@@ -208,6 +216,10 @@ class Call:
     def path(self) -> str:
         """What a client asked for; a shadow's `route` says that none did."""
         return self.route.partition("#")[0] if self.shadow else self.route
+
+    def stepped(self, step: Step) -> None:
+        """It has gone through that."""
+        self.steps += (step,)
 
     def note(self, kind: str, **facts: Any) -> None:
         """Write a decision into the call's record, where one is kept."""
@@ -236,6 +248,7 @@ class Reply:
     stop_reason: str | int | None = None
     model: str = ""
     served_model: str = ""
+    answer_id: str = ""
     first_token_seconds: float | None = None
     own_seconds: float | None = None
     pace: Pace | None = None

@@ -114,6 +114,7 @@ class StreamWatch:
         "done",
         "error",
         "finish_reason",
+        "id",
         "malformed",
         "model",
         "stop_reason",
@@ -135,6 +136,7 @@ class StreamWatch:
         self.stop_reason: str | int | None = None
         self.usage: Usage | None = None
         self.model = ""
+        self.id = ""
         self.error: dict[str, Any] | None = None
         self.done = False
         self.whole = False
@@ -278,6 +280,7 @@ class StreamWatch:
             self.error = error if isinstance(error, dict) else {"message": str(error)}
             return False
         self.model = self.model or str(chunk.get("model") or "?")
+        self.id = self.id or str(chunk.get("id") or "?")
         self.usage = Usage.read(chunk.get("usage")) or self.usage
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else ():

@@ -13,6 +13,7 @@ from gateway.domain.call import Call
 from gateway.domain.errors import LLMTimeoutError, Overloaded
 from gateway.domain.limits import Priority, QueueLimits
 from gateway.domain.live import LiveQueue
+from gateway.domain.step import Step
 from gateway.flow.drain import Drain
 from gateway.flow.line import Line, Waiting
 
@@ -103,13 +104,17 @@ class Admission:
         desk = self._desk(call.model)
         asked = self._clock()
         try:
-            if desk.running < self._slots(desk) and not desk.line:
+            waited = desk.running >= self._slots(desk) or bool(desk.line)
+            if not waited:
                 desk.running += 1
             else:
                 await self._queue(call, desk)
         finally:
             began = self._clock()
             call.queue_seconds = began - asked
+            if waited:
+                facts = {"gw.priority": call.priority.value}
+                call.stepped(Step("queue.wait", asked, began, facts))
         hold = call.holds.take(partial(self._free, desk, began))
         try:
             yield

@@ -140,7 +140,9 @@ class Assist:
             Identify.permit(call)  # before its replicas are asked how long texts are
             reserve = self._reserve(job.action.kind, task)
             team = call.caller.team
-            job.context = context = await self._builder.build(task.question, model, reserve, team)
+            job.context = context = await self._builder.build(
+                task.question, model, reserve, team, call.stepped
+            )
             job.task = replace(task, question=context.question)
             if not job.rehearsed:
                 self._builder.remember(context, team)
@@ -221,7 +223,7 @@ class Assist:
         async def prepare(call: Call) -> None:
             call.model = model = job.call.model
             reserve, team = self._reserve(job.action.kind, task), job.call.caller.team
-            context = await self._builder.build(question, model, reserve, team)
+            context = await self._builder.build(question, model, reserve, team, call.stepped)
             call.prompt = context.rendered.ref
             call.body = body_of(context, model, stream=False)
 

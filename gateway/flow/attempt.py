@@ -195,6 +195,8 @@ class Attempts:
             headers["authorization"] = f"Bearer {lease.replica.api_key}"
         if lease.probe.traceparent:
             headers["traceparent"] = lease.probe.traceparent
+            if call.tracestate:
+                headers["tracestate"] = call.tracestate
         return headers
 
     async def _refused(self, response: WireResponse, fault: Fault) -> AttemptFailed:
@@ -229,6 +231,7 @@ class Attempts:
             stop_reason=choice.get("stop_reason"),
             model=lease.replica.model,
             served_model=str(answer.get("model") or ""),
+            answer_id=str(answer.get("id") or ""),
             first_token_seconds=self._clock() - lease.call.received,
             complete=True,
         )
@@ -260,6 +263,7 @@ class Attempts:
             content_type="text/event-stream",
             model=lease.replica.model,
             served_model=watch.model,
+            answer_id=watch.id if watch.id != "?" else "",
             first_token_seconds=self._clock() - call.received,
         )
         idle = self._timeouts.idle

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +16,7 @@ from gateway.domain.item import Item, Kind, Part, strings
 from gateway.domain.material import Survey, nearest
 from gateway.domain.ports import Prompts, Tokens
 from gateway.domain.prompt import Prompt, Rendered
+from gateway.domain.step import Told, stepping, untold
 from gateway.flow.sessions import Sessions
 from gateway.flow.survey import Surveyed, Surveyor
 from gateway.flow.task import Question
@@ -44,19 +46,48 @@ class ContextBuilder:
     """
 
     def __init__(
-        self, prompts: Prompts, tokens: Tokens, surveyor: Surveyor, sessions: Sessions
+        self,
+        prompts: Prompts,
+        tokens: Tokens,
+        surveyor: Surveyor,
+        sessions: Sessions,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._prompts = prompts
         self._tokens = tokens
         self._surveyor = surveyor
         self._sessions = sessions
 
     async def build(
-        self, question: Question, model: str, reserve: Reserve, team: str = ""
+        self,
+        question: Question,
+        model: str,
+        reserve: Reserve,
+        team: str = "",
+        told: Told = untold,
     ) -> Context:
         """The largest context that leaves the reserve free. ContextTooLarge (413) when the parts
         that must go in do not fit; UnknownPrompt, PromptInputError (422); DeniedPath, SecretFound
-        (403)."""
+        (403). `told` hears of the steps."""
+        with stepping("context.build", self._clock, told) as facts:
+            surveyed, fitted = await self._choose(question, model, reserve, team)
+            facts["gw.context.window"] = fitted.budget.window
+            facts["gw.context.reserve"] = fitted.budget.reserve
+            facts["gw.context.parts"] = len(fitted.parts)
+        ref = self._prompts.get(question.prompt).ref
+        with stepping(f"render_prompt {ref.name}", self._clock, told) as facts:
+            facts["gen_ai.prompt.name"] = ref.name
+            context = await self._fit(surveyed, model, fitted)
+            facts["gw.context.tokens"] = context.fitted.used
+            facts["gw.context.exact"] = context.exact
+            facts["gw.context.cut"] = _cut(context.fitted)
+        return context
+
+    async def _choose(
+        self, question: Question, model: str, reserve: Reserve, team: str
+    ) -> tuple[Surveyed, Fitted]:
+        """What is to go in, by the counts of its parts."""
         places = self._sessions.places((team, question.session))
         surveyed = await asyncio.to_thread(self._surveyor, question, places)
         material = surveyed.question.material
@@ -69,8 +100,7 @@ class ContextBuilder:
         counts = await self._tokens.count_texts(model, list(named.values()))
         tokens = {key: count.tokens for key, count in zip(named, counts, strict=True)}
         overhead, _ = await self._count(model, self._render(surveyed.question, None))
-        fitted = await asyncio.to_thread(fit, items, tokens, budget, overhead)
-        return await self._fit(surveyed, model, fitted)
+        return surveyed, await asyncio.to_thread(fit, items, tokens, budget, overhead)
 
     def remember(self, context: Context, team: str = "") -> None:
         """The next prompt of this session should be like this one."""
@@ -141,6 +171,13 @@ def messages_of(rendered: Rendered) -> list[dict[str, str]]:
     if rendered.prefill is not None:
         messages.append({"role": "assistant", "content": rendered.prefill})
     return messages
+
+
+def _cut(fitted: Fitted) -> int:
+    """How many of the candidates did not go in, or not whole, for want of room."""
+    parts = {part.id: part for part in fitted.parts}
+    wanted = [item for item in fitted.items if not item.refused]
+    return sum(item.id not in parts or parts[item.id].state == "trimmed" for item in wanted)
 
 
 def _cut_rules(fitted: Fitted) -> list[Remark]:

@@ -86,7 +86,8 @@ class Lease:
 
     def seen(self, result: str) -> Attempt:
         """This attempt as the record tells it."""
-        return Attempt(self.replica.id, result, self.clock() - self.began)
+        status = self.response.status if self.response is not None else 0
+        return Attempt(self.replica.id, result, self.clock() - self.began, status)
 
 
 @dataclass(slots=True)

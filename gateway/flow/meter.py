@@ -46,6 +46,7 @@ class Meter:
             replica=reply.replica if reply else last.replica if last else "",
             model=reply.model if reply else "",
             served_model=reply.served_model if reply else "",
+            answer_id=reply.answer_id if reply else "",
             finish_reason=reply.finish_reason if reply else "",
             attempts=tuple(self.attempts),
             seconds=self.clock() - self.call.received,

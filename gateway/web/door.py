@@ -24,6 +24,8 @@ from gateway.web.connection import has_stalled, was_cut
 
 _ASSIST = "/api/ai/"
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+# What W3C lets a header of that name hold, in the 512 characters that it asks all to pass on.
+_TRACESTATE = re.compile(r"[\x20-\x7e]{1,512}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -58,7 +60,8 @@ def call_of(request: Request, endpoint: Endpoint, total: float) -> Call:
     headers = request.headers
     route = request.scope["route"].path
     now = time.monotonic()
-    traceparent = headers.get("traceparent", "")
+    traceparent, state = headers.get("traceparent", ""), headers.get("tracestate", "")
+    traced = _TRACEPARENT.fullmatch(traceparent) is not None
     return Call(
         id=request.scope["state"]["request_id"],
         endpoint=endpoint,
@@ -68,7 +71,8 @@ def call_of(request: Request, endpoint: Endpoint, total: float) -> Call:
         deadline=now + total,
         route=route,
         credential=credential(headers.get("authorization"), headers.get("x-api-key")),
-        traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else None,
+        traceparent=traceparent if traced else None,
+        tracestate=state if traced and _TRACESTATE.fullmatch(state) else None,
         tags=header_tags(headers.get("x-litellm-tags")),
         # Somebody sits in front of an editor and waits.
         priority=Priority.INTERACTIVE if route.startswith(_ASSIST) else Priority.NORMAL,

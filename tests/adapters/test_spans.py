@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 
 import pytest
-from opentelemetry.trace import SpanContext
 
-from gateway.adapters.spans import CallTrace, parse_traceparent, traceparent
+from gateway.adapters.spans import CallTrace, Origin, parse_traceparent, traceparent
 from gateway.adapters.traces import Traces
 from gateway.domain.call import Attempt, Call, Caller, Outcome, OutcomeKind, PromptRef, Usage
 from gateway.domain.endpoints import CHAT
 from gateway.domain.ports import Replica
 from gateway.domain.retry import Fault
+from gateway.domain.step import Step
 from gateway.testing.otlp_sink import OtlpSink, SunkSpan
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -27,9 +28,11 @@ COMPLETED = Outcome(
     OutcomeKind.COMPLETED,
     200,
     usage=Usage(31, 8, 16),
+    replica="b",
     served_model="org/smol",
+    answer_id="chatcmpl-r1",
     finish_reason="stop",
-    attempts=(Attempt("a", Fault.CONNECT, 0.1), Attempt("b", "ok", 0.5)),
+    attempts=(Attempt("a", Fault.CONNECT, 0.1), Attempt("b", "ok", 0.5, 200)),
     first_token_seconds=0.25,
     queue_seconds=0.01,
 )
@@ -41,6 +44,8 @@ class Settings:
     service_name: str = "vllm-gateway"
     console: bool = False
     sample_ratio: float = 1.0
+    slow_s: float = 10.0
+    genai_semconv: str = "latest"
 
 
 def a_call(model: str = "smol") -> Call:
@@ -58,34 +63,40 @@ def sink() -> Iterator[OtlpSink]:
         yield open_sink
 
 
+Walk = Callable[[CallTrace], Outcome]
+
+
 async def record(
-    sink: OtlpSink, walk: Callable[[CallTrace], None], call: Call, parent: SpanContext | None = None
+    sink: OtlpSink, walk: Walk, call: Call, parent: Origin | None = None, semconv: str = "latest"
 ) -> list[SunkSpan]:
-    """The spans of one call, as the collector got them."""
-    traces = Traces(Settings(sink.endpoint), lambda: 0.0)
+    """The spans of one call, as the collector got them; each look at the clock is a millisecond
+    after the one before."""
+    ticks = count()
+    settings = Settings(sink.endpoint, genai_semconv=semconv)
+    traces = Traces(settings, lambda: next(ticks) / 1000)
     begun = traces.begin(call, parent)
     assert begun is not None
-    walk(begun)
+    traces.finish(begun, walk(begun))
     await traces.aclose()
     return sink.spans
 
 
-def retried(headers: list[str | None]) -> Callable[[CallTrace], None]:
+def retried(headers: list[str]) -> Walk:
     """The first replica is down, the second answers; the headers that went out are kept."""
 
-    def walk(trace: CallTrace) -> None:
+    def walk(trace: CallTrace) -> Outcome:
         trace.verdict("allowlist", "allow", 0.001)
         for number, replica in enumerate((REPLICA_A, REPLICA_B), start=1):
             attempt = trace.attempt(replica, number)
-            headers.append(attempt.traceparent)
+            headers.append(traceparent(attempt.origin))
             attempt.end(COMPLETED.attempts[number - 1])
-        trace.finish(COMPLETED)
+        return COMPLETED
 
     return walk
 
 
 async def test_the_spans_are_a_tree_under_the_clients_own(sink: OtlpSink) -> None:
-    headers: list[str | None] = []
+    headers: list[str] = []
     parent = parse_traceparent(f"00-{TRACE}-{SPAN}-01")
     spans = await record(sink, retried(headers), a_call(), parent)
     assert len(spans) == 5
@@ -137,6 +148,7 @@ async def test_the_spans_say_what_happened_and_no_more(sink: OtlpSink) -> None:
         "gen_ai.prompt.name": "code/explain",
         "gen_ai.prompt.version": "3",
         "gw.prompt.sha": "abc",
+        "gen_ai.response.id": "chatcmpl-r1",
         "gen_ai.response.model": "org/smol",
         "gen_ai.response.finish_reasons": ["stop"],
         "gen_ai.response.time_to_first_chunk": 0.25,
@@ -159,6 +171,7 @@ async def test_the_spans_say_what_happened_and_no_more(sink: OtlpSink) -> None:
         "server.port": 443,
         "gw.replica": "b",
         "http.request.resend_count": 1,
+        "http.response.status_code": 200,
     }
     assert CANARY not in str(sink.spans)
 
@@ -176,9 +189,9 @@ async def test_the_spans_say_what_happened_and_no_more(sink: OtlpSink) -> None:
 async def test_what_did_not_complete_ends_every_span_as_what_it_was(
     sink: OtlpSink, outcome: Outcome, error_type: str, server_fails: bool
 ) -> None:
-    def walk(trace: CallTrace) -> None:
+    def walk(trace: CallTrace) -> Outcome:
         trace.attempt(REPLICA_A, 1)
-        trace.finish(replace(outcome, finish_reason="stop"))
+        return replace(outcome, finish_reason="stop")
 
     assert len(await record(sink, walk, a_call())) == 3
     [server] = sink.named("POST /v1/chat/completions")
@@ -192,11 +205,11 @@ async def test_what_did_not_complete_ends_every_span_as_what_it_was(
         assert span.attributes["error.type"] == error_type
 
 
-async def test_an_attempt_that_is_taken_over_ends_when_the_next_begins(sink: OtlpSink) -> None:
-    def walk(trace: CallTrace) -> None:
+async def test_an_attempt_ends_when_its_result_is_known(sink: OtlpSink) -> None:
+    def walk(trace: CallTrace) -> Outcome:
         trace.attempt(REPLICA_A, 1).end(Attempt("a", "ok", 0.1))
         trace.attempt(REPLICA_B, 2).end(Attempt("b", "ok", 0.1))
-        trace.finish(COMPLETED)
+        return COMPLETED
 
     await record(sink, walk, a_call())
     first, second = sink.named("POST")
@@ -204,12 +217,11 @@ async def test_an_attempt_that_is_taken_over_ends_when_the_next_begins(sink: Otl
 
 
 async def test_an_attempt_is_ended_once(sink: OtlpSink) -> None:
-    def walk(trace: CallTrace) -> None:
+    def walk(trace: CallTrace) -> Outcome:
         attempt = trace.attempt(REPLICA_A, 1)
         attempt.end(Attempt("a", "timeout", 0.1))
         attempt.end(Attempt("a", "server_error", 0.1))
-        assert attempt.traceparent is None
-        trace.finish(Outcome(OutcomeKind.FAILED, 503))
+        return Outcome(OutcomeKind.FAILED, 503)
 
     await record(sink, walk, a_call())
     [attempt] = sink.named("POST")
@@ -217,9 +229,9 @@ async def test_an_attempt_is_ended_once(sink: OtlpSink) -> None:
 
 
 async def test_a_call_that_reaches_no_replica_has_no_inference(sink: OtlpSink) -> None:
-    def walk(trace: CallTrace) -> None:
+    def walk(trace: CallTrace) -> Outcome:
         trace.verdict("allowlist", "refuse", 0.5)
-        trace.finish(Outcome(OutcomeKind.REFUSED, 403))
+        return Outcome(OutcomeKind.REFUSED, 403)
 
     spans = await record(sink, walk, a_call())
     assert {span.name for span in spans} == {"POST /v1/chat/completions", "policy allowlist"}
@@ -237,10 +249,94 @@ async def test_a_body_that_no_collector_could_take_does_not_lose_the_trace(sink:
     assert len(inference.name) < 300
 
 
+async def test_steps_before_a_replica_is_asked_are_spans_with_their_facts(sink: OtlpSink) -> None:
+    call = a_call()
+    call.stepped(Step("context.build", 0.0, 0.25, {"gw.context.parts": 4}))
+    call.stepped(Step("render_prompt code/explain", 0.25, 0.5, error="prompt_failed"))
+    await record(sink, retried([]), call)
+    [server] = sink.named("POST /v1/chat/completions")
+    [built], [rendered] = sink.named("context.build"), sink.named("render_prompt code/explain")
+    assert [one.parent_id for one in (built, rendered)] == [server.span_id] * 2
+    assert (built.kind, built.attributes, built.error) == (
+        "INTERNAL",
+        {"gw.context.parts": 4},
+        False,
+    )
+    assert built.end_ns - built.start_ns == pytest.approx(0.25e9)
+    assert (rendered.attributes, rendered.error) == ({"error.type": "prompt_failed"}, True)
+
+
+async def test_one_that_another_attempt_has_overtaken_is_no_error(sink: OtlpSink) -> None:
+    def walk(trace: CallTrace) -> Outcome:
+        slow, fast = trace.attempt(REPLICA_A, 1), trace.attempt(REPLICA_B, 2)
+        fast.end(Attempt("b", "ok", 0.1, 200))
+        slow.end(Attempt("a", "cancelled", 0.1))
+        return replace(
+            COMPLETED, attempts=(Attempt("b", "ok", 0.1), Attempt("a", "cancelled", 0.1))
+        )
+
+    await record(sink, walk, a_call())
+    assert [span.error for span in sink.spans] == [False] * 4
+
+
+async def test_who_leaves_is_named_on_the_attempt_too_and_what_was_used_is_exact(
+    sink: OtlpSink,
+) -> None:
+    def walk(trace: CallTrace) -> Outcome:
+        trace.attempt(REPLICA_A, 1).end(Attempt("a", "cancelled", 0.1, 200))
+        return Outcome(OutcomeKind.CANCELLED, 499, usage=Usage(31, 3))
+
+    await record(sink, walk, a_call())
+    [attempt], [inference] = sink.named("POST"), sink.named("chat smol")
+    assert attempt.attributes["error.type"] == "client_disconnected"
+    assert inference.attributes["gen_ai.usage.output_tokens"] == 3
+    assert inference.attributes["gen_ai.response.finish_reasons"] == ["error"]
+
+
+async def test_a_guess_is_marked_and_not_told_as_usage(sink: OtlpSink) -> None:
+    guess = replace(COMPLETED, usage=Usage(31, 8, estimated=True))
+    await record(sink, lambda trace: (trace.attempt(REPLICA_A, 1), guess)[1], a_call())
+    [inference] = sink.named("chat smol")
+    assert inference.attributes["gw.usage.estimated"] is True
+    assert not [name for name in inference.attributes if name.startswith("gen_ai.usage")]
+
+
+@pytest.mark.parametrize(
+    ("semconv", "names", "schema"),
+    [
+        ("latest", {"gen_ai.prompt.version"}, "gen-ai-dev/1.42.0-dev"),
+        ("v1_41", {"gw.prompt.version"}, "schemas/1.41.0"),
+        ("both", {"gen_ai.prompt.version", "gw.prompt.version"}, "gen-ai-dev/1.42.0-dev"),
+    ],
+)
+async def test_the_names_are_of_the_convention_that_is_set(
+    sink: OtlpSink, semconv: str, names: set[str], schema: str
+) -> None:
+    await record(sink, retried([]), a_call(), semconv=semconv)
+    [inference] = sink.named("chat smol")
+    assert {name for name in inference.attributes if name.endswith("prompt.version")} == names
+    assert inference.schema_url.endswith(schema)
+
+
+async def test_what_the_client_asks_for_is_told_in_numbers_and_known_words(sink: OtlpSink) -> None:
+    call = a_call()
+    call.body |= {"temperature": 0.5, "n": 2, "reasoning_effort": "low", "stop": [CANARY]}
+    call.body["response_format"] = {"type": "json_schema", "json_schema": {"name": CANARY}}
+    await record(sink, retried([]), call)
+    [inference] = sink.named("chat smol")
+    assert inference.attributes.items() >= {
+        ("gen_ai.request.temperature", 0.5),
+        ("gen_ai.request.choice.count", 2),
+        ("gen_ai.request.reasoning.level", "low"),
+        ("gen_ai.output.type", "json"),
+    }
+    assert CANARY not in str(sink.spans)
+
+
 async def test_a_trace_that_the_client_does_not_sample_is_not_sent_but_goes_on(
     sink: OtlpSink,
 ) -> None:
-    headers: list[str | None] = []
+    headers: list[str] = []
     parent = parse_traceparent(f"00-{TRACE}-{SPAN}-00")
     assert await record(sink, retried(headers), a_call(), parent) == []
     for header in headers:
@@ -253,7 +349,6 @@ def test_a_good_header_goes_out_as_it_came_in(flags: str) -> None:
     header = f"00-{TRACE}-{SPAN}-{flags}"
     context = parse_traceparent(header)
     assert context is not None
-    assert context.is_remote
     assert traceparent(context) == header
 
 

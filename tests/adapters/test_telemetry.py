@@ -49,6 +49,7 @@ class Settings:
     service_name: str = "vllm-gateway"
     console: bool = False
     sample_ratio: float = 1.0
+    slow_s: float = 10.0
     genai_semconv: str = "both"
 
 

@@ -11,6 +11,7 @@ from gateway.domain.call import Call, Caller
 from gateway.domain.errors import GatewayError, LLMTimeoutError, Overloaded
 from gateway.domain.limits import Priority, QueueLimits
 from gateway.domain.record import Record
+from gateway.domain.step import Step
 from gateway.flow.admission import Admission
 from gateway.testing.fakes import FakeClock, a_call
 
@@ -125,6 +126,14 @@ async def test_the_time_in_the_queue_is_told_to_the_call() -> None:
         clock.now = 2.5
     await task
     assert call.queue_seconds == 2.5
+    assert call.steps == (Step("queue.wait", 0.0, 2.5, {"gw.priority": "normal"}),)
+
+
+async def test_whoever_finds_a_free_slot_has_not_been_in_the_queue() -> None:
+    room, _ = admission(1)
+    call = a_call()
+    async with room.slot(call):
+        assert call.steps == ()
 
 
 async def test_models_do_not_wait_for_each_other() -> None:

@@ -166,6 +166,7 @@ async def test_the_call_is_on_the_record_with_its_model_and_prompt() -> None:
     assert str(job.call.prompt) == str(SHIPPED.get("code/explain").ref)
     assert house.outcome.kind is OutcomeKind.COMPLETED
     assert house.idle()
+    assert [step.name for step in job.call.steps] == ["context.build", "render_prompt code/explain"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
 import pytest
 
 from gateway.domain.errors import LLMTimeoutError
@@ -40,6 +41,32 @@ async def test_a_trace_goes_on_to_the_replica() -> None:
     opened = await made.make(call, a_replica(), 1)
     await opened.end()
     assert wire.sent[0].headers["traceparent"] == call.traceparent
+    assert "tracestate" not in wire.sent[0].headers
+
+
+async def test_the_state_of_other_tracers_goes_with_it() -> None:
+    made, _, wire, _ = attempts(plain(), plain())
+    call = a_call()
+    call.tracestate = "vendor=1"
+    await (await made.make(call, a_replica(), 1)).end()
+    assert "tracestate" not in wire.sent[0].headers, "without a traceparent it says nothing"
+    call.traceparent = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+    await (await made.make(call, a_replica(), 2)).end()
+    assert wire.sent[1].headers["tracestate"] == "vendor=1"
+
+
+async def test_an_answer_is_known_by_its_own_id() -> None:
+    choice = {"index": 0, "delta": {"content": "one"}, "message": {"content": "one"}}
+    body = orjson.dumps({"id": "chatcmpl-1", "model": "m", "choices": [choice]})
+    for stream, step in ((False, body), (True, b"data: " + body + b"\n\n")):
+        made, _, _, _ = attempts(FakeAnswer(steps=(step,)))
+        opened = await made.make(a_call(stream=stream), a_replica(), 1)
+        assert opened.reply.answer_id == "chatcmpl-1"
+        await opened.end()
+    made, _, _, _ = attempts(streamed("one"))
+    opened = await made.make(a_call(stream=True), a_replica(), 1)
+    assert opened.reply.answer_id == ""
+    await opened.end()
 
 
 async def test_a_slow_first_event_is_a_timeout() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from gateway.domain.ports import Counted
 from gateway.domain.prompt import Rendered
 from gateway.domain.screening import Screen
 from gateway.domain.source import Position, Selection
+from gateway.domain.step import Step
 from gateway.domain.structure import Definition, Structure
 from gateway.flow.context import Context, ContextBuilder, Reserve, messages_of
 from gateway.flow.sessions import Sessions
@@ -57,6 +59,42 @@ async def build(
     keep = reserve if callable(reserve) else lambda window, selection: reserve
     question = Question(sent, prompt, answer_language="ko" if prompt == EXPLAIN else "")
     return await builder(prompts, tokens).build(question, "m", keep)
+
+
+async def test_choosing_and_rendering_are_steps_with_numbers_of_them() -> None:
+    steps: list[Step] = []
+    ticks = itertools.count()
+    room = ContextBuilder(
+        *(SHIPPED, FakeTokens(), Surveyor(FakeSyntax(), Screen()), Sessions()),
+        clock=lambda: float(next(ticks)),
+    )
+    question = Question(material(), EXPLAIN)
+    context = await room.build(question, "m", lambda window, selection: 100, "ide", steps.append)
+    chosen, rendered = steps
+    assert (chosen.name, chosen.began, chosen.ended) == ("context.build", 0.0, 1.0)
+    assert chosen.facts == {
+        "gw.context.window": context.fitted.budget.window,
+        "gw.context.reserve": 100,
+        "gw.context.parts": len(context.fitted.parts),
+    }
+    assert (rendered.name, rendered.began) == (f"render_prompt {EXPLAIN}", 2.0)
+    assert rendered.facts == {
+        "gen_ai.prompt.name": EXPLAIN,
+        "gw.context.tokens": context.fitted.used,
+        "gw.context.exact": context.exact,
+        "gw.context.cut": 0,
+    }
+
+
+async def test_what_finds_no_room_is_counted_and_what_does_not_fit_is_named() -> None:
+    steps: list[Step] = []
+    sent = material(400, first=200, last=201)
+    room = builder(SHIPPED, FakeTokens(window=600))
+    await room.build(Question(sent, EXPLAIN), "m", lambda w, s: 100, told=steps.append)
+    assert int(steps[1].facts["gw.context.cut"]) > 0
+    with pytest.raises(ContextTooLarge):
+        await room.build(Question(sent, EXPLAIN), "m", lambda w, s: 599, told=steps.append)
+    assert steps[2].error == ContextTooLarge.code
 
 
 def text_of(context: Context) -> str:

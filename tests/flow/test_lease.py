@@ -65,7 +65,7 @@ def test_a_good_end_keeps_the_connection_and_blames_nobody() -> None:
     assert bench.connection == (True, False)
     assert bench.router.load == {"r0": 0}
     assert bench.router.faults == [("r0", None)]
-    assert bench.probe.ended == [Attempt("r0", "ok", 2.5)]
+    assert bench.probe.ended == [Attempt("r0", "ok", 2.5, 200)]
 
 
 @pytest.mark.parametrize("fault", list(Fault))
@@ -74,7 +74,7 @@ def test_a_fault_drops_the_connection_and_is_reported(fault: Fault) -> None:
     bench.lease.end(fault, fault)
     assert bench.connection == (False, True)
     assert bench.router.faults == [("r0", fault)]
-    assert bench.probe.ended == [Attempt("r0", fault.value, 0.0)]
+    assert bench.probe.ended == [Attempt("r0", fault.value, 0.0, 200)]
 
 
 def test_a_result_may_be_bad_without_being_the_replicas_fault() -> None:
@@ -95,7 +95,7 @@ def test_only_the_first_end_counts() -> None:
     assert bench.connection == (False, True)
     assert bench.router.load == {"r0": 0}
     assert bench.router.faults == [("r0", Fault.TIMEOUT)]
-    assert bench.probe.ended == [Attempt("r0", "timeout", 0.0)]
+    assert bench.probe.ended == [Attempt("r0", "timeout", 0.0, 200)]
 
 
 def test_a_lease_without_an_answer_has_no_connection_to_end() -> None:
@@ -108,7 +108,7 @@ def test_a_lease_without_an_answer_has_no_connection_to_end() -> None:
 def test_an_attempt_seen_before_its_end_lasts_until_now() -> None:
     bench = Bench()
     bench.clock.now += 1.5
-    assert bench.lease.seen("ok") == Attempt("r0", "ok", 1.5)
+    assert bench.lease.seen("ok") == Attempt("r0", "ok", 1.5, 200)
     assert not bench.lease.ended
     assert bench.probe.ended == []
 
@@ -144,7 +144,7 @@ def test_the_load_is_given_back_even_where_the_connection_cannot_be_closed() -> 
         bench.lease.end("cancelled")
     bench.lease.end("ok")
     assert bench.router.load == {"r0": 0}
-    assert bench.probe.ended == [Attempt("r0", "cancelled", 0.0)]
+    assert bench.probe.ended == [Attempt("r0", "cancelled", 0.0, 200)]
 
 
 # ── the answer on it ─────────────────────────────────────────────────────────────────────────────
@@ -159,7 +159,7 @@ async def test_a_complete_answer_is_what_the_router_learns_from() -> None:
     assert bench.connection == (True, False)
     assert bench.router.faults == [("r0", None)]
     assert bench.router.successes == [("r0", usage)]
-    assert bench.probe.ended == [Attempt("r0", "ok", 3.0)]
+    assert bench.probe.ended == [Attempt("r0", "ok", 3.0, 200)]
 
 
 async def test_the_router_learns_how_long_the_whole_answer_took() -> None:

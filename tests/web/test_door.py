@@ -63,6 +63,16 @@ def test_a_traceparent_that_is_none_is_dropped() -> None:
     assert call_of(asked(traceparent="nonsense"), CHAT, 1.0).traceparent is None
 
 
+@pytest.mark.parametrize(
+    ("state", "kept"), [("a=1,b=2", True), ("", False), ("x" * 513, False), ("a=\x01", False)]
+)
+def test_a_tracestate_comes_along_with_a_traceparent_alone(state: str, kept: bool) -> None:
+    parent = f"00-{'a' * 32}-{'b' * 16}-01"
+    call = call_of(asked(traceparent=parent, tracestate=state), CHAT, 1.0)
+    assert call.tracestate == (state if kept else None)
+    assert call_of(asked(tracestate=state), CHAT, 1.0).tracestate is None
+
+
 def test_whoever_waits_in_an_editor_goes_first_unless_it_says_otherwise() -> None:
     assert call_of(asked("/api/ai/explain"), CHAT, 1.0).priority is Priority.INTERACTIVE
     assert call_of(asked("/v1/chat/completions"), CHAT, 1.0).priority is Priority.NORMAL
