@@ -16,7 +16,7 @@ from typing import Any, TextIO
 import orjson
 
 from gateway.adapters.spans import Origin
-from gateway.domain.call import Call, Outcome
+from gateway.domain.call import Call, Outcome, OutcomeKind, Usage
 from gateway.domain.redaction import redact, redact_text, secret_name, suspicious
 
 FORMATS = ("auto", "json", "pretty")
@@ -39,7 +39,10 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {
     *("message", "asctime", "taskName", "color_message", "litellm_redacted")
 }
 _COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}
-_SCALARS = (str, int, float, bool, type(None))
+_PLAIN = frozenset({int, float, bool, type(None)})
+_FIELDS = frozenset({"fields"})
+# Made here, of digits and names of our own.
+_OURS = frozenset({"ts", "level", "logger", "trace_id", "span_id", "outcome"})
 
 
 def configure(
@@ -74,46 +77,66 @@ def log_request(call: Call, outcome: Outcome, span: Origin | None) -> None:
     """The one line of a settled call; a warning where the gateway or a replica failed."""
     level = logging.WARNING if outcome.status >= 500 else logging.INFO
     if _request_log.isEnabledFor(level):
-        _request_log.log(
-            level, "request.end", extra={"fields": request_fields(call, outcome, span)}
-        )
+        # Made by hand: `log` would look for the line of this file, and go through `extra` twice.
+        record = logging.LogRecord(_request_log.name, level, __file__, 0, "request.end", (), None)
+        record.fields = request_fields(call, outcome, span)
+        _request_log.handle(record)
 
 
 def request_fields(call: Call, outcome: Outcome, span: Origin | None) -> dict[str, Any]:
     """The fields of that line. What nobody knows is left out, never zero."""
-    usage = outcome.usage
-    fields: dict[str, Any] = {
-        "request_id": call.id,
-        "trace_id": f"{span.trace_id:032x}" if span else None,
-        "span_id": f"{span.span_id:016x}" if span else None,
+    fields: dict[str, Any] = {"request_id": call.id}
+    if span is not None:
+        fields["trace_id"], fields["span_id"] = f"{span.trace_id:032x}", f"{span.span_id:016x}"
+    fields |= {
         "route": call.route,
         "model": call.model[:256],
         "stream": call.stream,
-        "replica": outcome.replica or None,
         "attempts": len(outcome.attempts),
-        "faults": [str(one.result) for one in outcome.attempts if one.result != "ok"] or None,
         "outcome": outcome.kind.value,
         "status": outcome.status,
-        "code": outcome.code or None,
-        "detail": outcome.detail[:_MAX_DETAIL] or None,
-        "finish_reason": outcome.finish_reason or None,
         "queue_ms": _ms(outcome.queue_seconds),
-        "ttft_ms": _ms(outcome.first_token_seconds) if call.stream else None,
         "dur_ms": _ms(outcome.seconds),
-        "prompt_tokens": usage.prompt if usage else None,
-        "completion_tokens": usage.completion if usage else None,
-        "cached_tokens": usage.cached if usage else None,
         "team": call.caller.team,
         "key_id": call.caller.key_id,
-        "reasoning_tokens": (usage.reasoning or None) if usage else None,
-        "estimated": (usage.estimated or None) if usage else None,
-        "overhead_ms": _ms(outcome.own_seconds),
-        "max_gap_ms": _ms(outcome.pace.longest) if outcome.pace else None,
-        "prompt": str(call.prompt) if call.prompt else None,
-        "prompt_name": call.prompt.name if call.prompt else None,
-        "prompt_version": call.prompt.version if call.prompt else None,
     }
-    return {key: value for key, value in fields.items() if value is not None}
+    if outcome.replica:
+        fields["replica"] = outcome.replica
+    if outcome.finish_reason:
+        fields["finish_reason"] = outcome.finish_reason
+    if call.stream and outcome.first_token_seconds is not None:
+        fields["ttft_ms"] = _ms(outcome.first_token_seconds)
+    if outcome.own_seconds is not None:
+        fields["overhead_ms"] = _ms(outcome.own_seconds)
+    if outcome.pace is not None:
+        fields["max_gap_ms"] = _ms(outcome.pace.longest)
+    if outcome.usage is not None:
+        fields |= _usage_fields(outcome.usage)
+    if call.prompt is not None:
+        fields["prompt"] = str(call.prompt)
+        fields["prompt_name"], fields["prompt_version"] = call.prompt.name, call.prompt.version
+    if outcome.kind is not OutcomeKind.COMPLETED or len(outcome.attempts) > 1:
+        fields |= _trouble_fields(outcome)
+    return fields
+
+
+def _usage_fields(usage: Usage) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.completion,
+        "cached_tokens": usage.cached,
+    }
+    if usage.reasoning:
+        fields["reasoning_tokens"] = usage.reasoning
+    if usage.estimated:
+        fields["estimated"] = True
+    return fields
+
+
+def _trouble_fields(outcome: Outcome) -> dict[str, Any]:
+    faults = [str(one.result) for one in outcome.attempts if one.result != "ok"]
+    told = {"faults": faults, "code": outcome.code, "detail": outcome.detail[:_MAX_DETAIL]}
+    return {name: value for name, value in told.items() if value}
 
 
 class Sink(logging.StreamHandler[TextIO]):
@@ -159,7 +182,7 @@ class JsonLine(logging.Formatter):
             "logger": record.name,
             "event": _message(record),
         }
-        for key, value in _extras(record):
+        for key, value in _extras(record).items():
             line.setdefault(key, value)
         if trouble := _trouble(self, record):
             line["exception"] = trouble
@@ -178,7 +201,7 @@ class PrettyLine(logging.Formatter):
         self._colour = colour
 
     def format(self, record: logging.LogRecord) -> str:
-        line = _clean({**dict(_extras(record)), "event": _message(record)})
+        line = _clean({**_extras(record), "event": _message(record)})
         when = time.strftime("%H:%M:%S", time.localtime(record.created))
         level = f"{record.levelname:<7}"
         if self._colour and record.levelname in _COLOURS:
@@ -191,18 +214,35 @@ class PrettyLine(logging.Formatter):
 
 def _clean(line: dict[str, Any]) -> dict[str, Any]:
     """Redacted. The common case, flat and harmless, is found out cheaply."""
-    texts = [value for value in line.values() if type(value) is str]
-    flat = all(type(value) in _SCALARS for value in line.values())
-    if flat and not suspicious("\n".join(texts)) and not any(map(secret_name, line)):
-        return line
+    for key, value in line.items():
+        kind = type(value)
+        if kind is str:
+            if key not in _OURS and (_seems(value) if len(value) <= 64 else suspicious(value)):
+                break
+        elif kind not in _PLAIN:
+            break
+    else:
+        if not _names_secrets(tuple(line)):
+            return line
     return {key: redact(value, key) for key, value in line.items()}
 
 
-def _extras(record: logging.LogRecord) -> list[tuple[str, Any]]:
-    found = [(key, value) for key, value in record.__dict__.items() if key not in _STANDARD]
-    if len(found) == 1 and found[0][0] == "fields" and isinstance(found[0][1], dict):
-        return list(found[0][1].items())
-    return found
+# Names of routes, models and teams come again and again.
+@lru_cache(maxsize=4096)
+def _seems(text: str) -> bool:
+    return suspicious(text)
+
+
+@lru_cache(maxsize=256)
+def _names_secrets(names: tuple[str, ...]) -> bool:
+    return any(map(secret_name, names))
+
+
+def _extras(record: logging.LogRecord) -> dict[str, Any]:
+    found = record.__dict__.keys() - _STANDARD
+    if found == _FIELDS and isinstance(record.__dict__["fields"], dict):
+        return record.__dict__["fields"]
+    return {key: value for key, value in record.__dict__.items() if key in found}
 
 
 def _message(record: logging.LogRecord) -> str:
