@@ -49,6 +49,12 @@ def inner_row() -> Row:
                 ),
             ),
             graph(
+                "Workers that answer",
+                "short",
+                "Of each gateway; a line that falls is one that is dead, or too busy to tell.",
+                Query("sum by (instance) (gw_worker_up)", "{{instance}}"),
+            ),
+            graph(
                 "Workers that were started anew",
                 "short",
                 "In an hour; more than 0 is worth a look at the log.",

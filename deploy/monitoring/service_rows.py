@@ -19,6 +19,7 @@ REQUESTS = "gw_requests_total"
 DURATION = "gw_request_duration_seconds"
 FIRST_TOKEN = "gen_ai_server_time_to_first_token_seconds"
 PER_TOKEN = "gen_ai_server_time_per_output_token_seconds"
+INFERENCE = "gen_ai_client_inference"
 MODEL = "gen_ai_request_model"
 FAILED = 'outcome=~"failed|timeout|truncated"'
 COUNTED = 'outcome!~"cancelled|refused"'
@@ -200,6 +201,20 @@ def latency_row() -> Row:
             _quantiles("First token", FIRST_TOKEN, MODEL, "Streams only, from the arrival."),
             _quantiles(
                 "Time per output token", PER_TOKEN, MODEL, "After the first, of whole answers."
+            ),
+            graph(
+                "Inference",
+                "s",
+                "From the first attempt on, retries in it: the duration without our queue and "
+                "prompt. Apart from it: the first and the later pieces of streams.",
+                *(
+                    Query(quantile(0.95, f"{INFERENCE}_{name}_seconds", by=MODEL), legend)
+                    for name, legend in (
+                        ("duration", "{{gen_ai_request_model}} whole, p95"),
+                        ("time_to_first_chunk", "{{gen_ai_request_model}} first piece, p95"),
+                        ("time_per_output_chunk", "{{gen_ai_request_model}} each piece, p95"),
+                    )
+                ),
             ),
             heatmap(
                 "First token, all calls",

@@ -77,6 +77,15 @@ def token_row() -> Row:
                     "estimated",
                 ),
             ),
+            graph(
+                "Estimated tokens",
+                "short",
+                "A second, by kind: what the calls beside it may be wrong by.",
+                _line(
+                    or_zero(rate("gw_usage_estimated_tokens_total", by="token_type")),
+                    "{{token_type}}",
+                ),
+            ),
             table(
                 "Cost by team and model",
                 "short",

@@ -140,9 +140,7 @@ class Telemetry(Section):
     console: bool = Field(default=False, description="print spans on stderr")
     trace_policies: bool = Field(default=False, description="a log line for each verdict")
     sample_ratio: Share = Field(default=1.0, description="share of calls traced, 0 to 1")
-    slow_s: Seconds = Field(
-        default=10.0, description="seconds from which a call's trace is kept, whatever its share"
-    )
+    slow_s: Seconds = Field(default=10.0, description="a call of so many seconds is traced anyway")
     genai_semconv: Literal["latest", "v1_41", "both"] = Field(
         default="both", description="GenAI names: latest, v1_41 (older tools), both"
     )
