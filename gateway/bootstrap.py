@@ -174,6 +174,12 @@ class Gateway:
         """The pipeline of now, for calls made without HTTP (gateway.client)."""
         return self.house.answers
 
+    async def look(self) -> None:
+        """Bring the metrics up to date that are only told when somebody looks."""
+        await self.states.look(self.router)
+        every = self.router.every()
+        self.telemetry.look({one.id: self._wire.connections(one.base_url) for one in every})
+
     def build(self, plan: Plan) -> House:
         """New rooms over what lasts. Changes nothing that is in use, and may run in any thread."""
         settings = plan.settings
@@ -197,7 +203,7 @@ class Gateway:
             *(answers, plan.prompts, builder),
             models=self.router.models,
             limits=assist_limits_of(settings),
-            extras=Extras(self.shadows, self._syntax),
+            extras=Extras(self.shadows, self._syntax, self.telemetry.count),
         )
         return House(plan, timeouts, streams, identify, intake, answers, assist, tokens, ceilings)
 

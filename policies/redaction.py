@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -99,7 +100,7 @@ class Redaction(Policy):
             text.change("".join([*parts, said[at:]]))
         if not found.total():
             return
-        call.note("redaction", where="request", found=dict(found))
+        self._tell(call, "request", found)
         if self.settings.requests == "refuse":
             kinds = ", ".join(found)
             raise Refusal(
@@ -139,8 +140,13 @@ class Redaction(Policy):
     def _instead(self, call: Call, one: Any) -> str:
         if self.settings.answers == "refuse":
             raise _withheld(one.kind)
-        call.note("redaction", where="answer", found={one.kind: 1})
+        self._tell(call, "answer", {one.kind: 1})
         return REMOVED if self.settings.answers == "redact" else masked(one.value)
+
+    def _tell(self, call: Call, where: str, found: Mapping[str, int]) -> None:
+        call.note("redaction", where=where, found=dict(found))
+        for kind, count in found.items():
+            self.tools.meters.redacted(self.tools.name, kind, count)
 
     async def after(self, call: Call, outcome: Outcome) -> None:
         self._vaults.pop(call, None)

@@ -3,7 +3,6 @@ narrow each."""
 
 from __future__ import annotations
 
-from deploy.monitoring.planned import PLANNED
 from gateway.domain.metric import Kind, Metric
 from gateway.domain.metrics import METRICS
 
@@ -28,7 +27,7 @@ PROCESS = (
     Metric("process_start_time_seconds", Kind.GAUGE, "s", ""),
 )
 
-GATEWAY = {metric.name: metric for metric in (*PLANNED, *PROCESS, *METRICS)}
+GATEWAY = {metric.name: metric for metric in (*PROCESS, *METRICS)}
 
 # Of vLLM 0.32. Its own labels are `engine` and `model_name`; `replica` is what prometheus.yml puts
 # on each target: the id of litellm_config.yaml, so that both sides of a replica can be compared.

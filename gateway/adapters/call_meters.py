@@ -5,12 +5,13 @@ from __future__ import annotations
 from gateway.adapters.genai_meters import GenaiMeters
 from gateway.adapters.labels import Labels
 from gateway.adapters.meters import Meters
-from gateway.domain import answer_metrics, limit_metrics, metrics
+from gateway.domain import answer_metrics, limit_metrics, metrics, prompt_metrics
 from gateway.domain.call import Call, Outcome, OutcomeKind, PromptRef, Usage
 from gateway.domain.errors import Unauthorized
 from gateway.domain.keyring import NotPermitted
 from gateway.domain.prices import MILLION
 from gateway.domain.retry import Fault
+from gateway.domain.step import REDACTED, Step
 
 RESULTS = frozenset(fault.value for fault in Fault) | {"ok", "cancelled"}
 _NOT_LET_IN = (
@@ -89,8 +90,28 @@ class CallMeters:
         if outcome.usage is not None:
             self._used(outcome, outcome.usage, model)
         self._genai.settled(call, outcome, model, trace_id)
+        for step in call.steps:
+            self._stepped(step)
         if call.prompt is not None:
             self._prompted(call, call.prompt, outcome)
+
+    def _stepped(self, step: Step) -> None:
+        name = step.facts.get("gen_ai.prompt.name")
+        if name is None:
+            return
+        meters, labels, prompt = self._meters, self._labels, self._labels.prompt(str(name))
+        if step.error:
+            meters.add(prompt_metrics.PROMPT_ERRORS, 1, prompt, labels.error(step.error))
+        elif (tokens := step.facts.get("gw.context.tokens")) is not None:
+            meters.observe(prompt_metrics.PROMPT_RENDER, step.ended - step.began, prompt)
+            meters.observe(prompt_metrics.CONTEXT_TOKENS, int(tokens), prompt)
+            if step.facts["gw.context.cut"]:
+                meters.add(prompt_metrics.CONTEXT_TRUNCATED, 1, prompt)
+        else:
+            found = {at: int(count) for at, count in step.facts.items() if at.startswith(REDACTED)}
+            for at, count in found.items():
+                kind = labels.kind(at.removeprefix(REDACTED))
+                meters.add(limit_metrics.REDACTIONS, count, "assist", kind)
 
     def _streamed(self, outcome: Outcome, model: str) -> None:
         self._meters.add(answer_metrics.STREAM_OUTCOMES, 1, model, outcome.kind.value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gateway.adapters.labels import Labels
 from gateway.adapters.meters import Meters
 from gateway.domain import limit_metrics, metrics, process_metrics
@@ -9,14 +11,17 @@ from gateway.domain.limits import Priority
 from gateway.domain.metrics import Metric
 from gateway.domain.standing import State
 
+_POOL_STATES = ("in_use", "idle")
+
 
 class HouseMeters:
-    """Replicas, queues, limits, configuration, what is kept. Satisfies tools.LimitMeters."""
+    """Replicas, queues, limits, configuration, what is kept. Satisfies tools.PolicyMeters."""
 
     def __init__(self, meters: Meters, labels: Labels) -> None:
         self._meters = meters
         self._labels = labels
         self._told: dict[Metric, str] = {}
+        self._pooled: set[str] = set()
 
     def rate_limited(self, policy: str, scope: str) -> None:
         """A limit refused a call."""
@@ -31,6 +36,26 @@ class HouseMeters:
         """A budget has reached so much of itself."""
         names = (self._labels.policy(policy), str(percent))
         self._meters.add(limit_metrics.BUDGET_ALERTS, 1, *names)
+
+    def redacted(self, policy: str, kind: str, count: int) -> None:
+        """So many of that kind were taken out."""
+        names = (self._labels.policy(policy), self._labels.kind(kind))
+        self._meters.add(limit_metrics.REDACTIONS, count, *names)
+
+    def connections(self, open_ones: Mapping[str, tuple[int, int]]) -> None:
+        """To each replica, by its id: those in use, and idle ones."""
+        for replica in self._pooled - open_ones.keys():
+            for state in _POOL_STATES:
+                self._meters.remove(process_metrics.POOL, self._labels.replica(replica), state)
+        self._pooled = set(open_ones)
+        for replica, counts in open_ones.items():
+            for state, count in zip(_POOL_STATES, counts, strict=True):
+                self._meters.put(process_metrics.POOL, count, self._labels.replica(replica), state)
+
+    def waiting(self, signal: str, count: int, most: int) -> None:
+        """So much of that kind of telemetry waits to be sent, and so much may."""
+        self._meters.put(process_metrics.TELEMETRY_QUEUE, count, signal)
+        self._meters.put(process_metrics.TELEMETRY_CAPACITY, most, signal)
 
     def queued(self, model: str, priority: Priority, change: int) -> None:
         """A call begins (1) or ends (-1) to wait for a slot of a configured model."""

@@ -25,12 +25,15 @@ class Labels:
         self.variant = LabelValues(50).label
         self.served_model = LabelValues(200).label
         self.error = LabelValues(32).label
+        self.kind = LabelValues(100).label
         self.status = LabelValues(64).label
 
     def bounded(self, label: str, value: str) -> str:
         """For a label of that name."""
         if label == "replica":
             return self.replica(value)
+        if label == "prompt_text":
+            return self.prompt_text(value)
         return self.model(value) if label in ("from_model", "to_model") else value
 
     def model(self, name: str) -> str:

@@ -1,16 +1,16 @@
-"""The metrics of limits and budgets, for policies that are made before telemetry is."""
+"""What policies tell as metrics, for those that are made before telemetry is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.domain.tools import LimitMeters
+from gateway.domain.tools import PolicyMeters
 
 
 class Metered:
-    """Satisfies domain.tools.LimitMeters: asks for the telemetry when it has to tell something."""
+    """Satisfies domain.tools.PolicyMeters: asks for the telemetry when it has to tell something."""
 
-    def __init__(self, telemetry: Callable[[], LimitMeters]) -> None:
+    def __init__(self, telemetry: Callable[[], PolicyMeters]) -> None:
         self._telemetry = telemetry
 
     def rate_limited(self, policy: str, scope: str) -> None:
@@ -24,3 +24,7 @@ class Metered:
     def budget_alert(self, policy: str, percent: int) -> None:
         """A budget has reached so much of itself."""
         self._telemetry().budget_alert(policy, percent)
+
+    def redacted(self, policy: str, kind: str, count: int) -> None:
+        """Secrets of that kind were taken out."""
+        self._telemetry().redacted(policy, kind, count)

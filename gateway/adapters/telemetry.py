@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -110,6 +110,12 @@ class Telemetry:
         self.calls.settled(call, outcome, kept.flying, trace_id if told else None)
         log_request(call, outcome, span)
         self._keep(call, outcome, trace_id)
+
+    def look(self, connections: Mapping[str, tuple[int, int]]) -> None:
+        """What is only told when somebody looks: connections to each replica, in use and idle; what
+        waits to be sent."""
+        self.house.connections(connections)
+        self.house.waiting("spans", self._traces.pending, self._traces.capacity)
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The page of /metrics in the format that `accept` asks for, and its content type."""

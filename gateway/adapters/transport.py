@@ -9,9 +9,11 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import lru_cache
 from time import monotonic
 from types import TracebackType
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import aiohttp
@@ -27,6 +29,7 @@ from gateway.domain.retry import Fault
 # close first and a request does not meet a connection that is just being closed.
 _KEEP_ALIVE_SECONDS = 4.0
 _READ_BYTES = 64 * 1024
+_NO_LIMIT = 1 << 30
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE})
 # A connection that the other side has closed while nobody used it says so within a round trip.
 _STALE_SECONDS = 0.5
@@ -144,6 +147,19 @@ class AiohttpWire:
     ) -> None:
         await self._sessions.aclose()
 
+    def connections(self, url: str) -> tuple[int, int]:
+        """To the host and port of that URL: those in use, and idle ones."""
+        in_use = idle = 0
+        for session in (self._kept, self._fresh):
+            if session is None or session.connector is None:
+                continue
+            # aiohttp tells nobody of its pool: the names are checked by a test.
+            for key, held in session.connector._acquired_per_host.items():
+                in_use += len(held) if (key.host, key.port) == _place(url) else 0
+            for key, kept in session.connector._conns.items():
+                idle += len(kept) if (key.host, key.port) == _place(url) else 0
+        return in_use, idle
+
     async def send(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None
     ) -> AiohttpResponse:
@@ -188,8 +204,16 @@ class AiohttpWire:
         return AiohttpResponse(response)
 
 
+@lru_cache(maxsize=1024)
+def _place(url: str) -> tuple[str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+
+
 def _connector(**how: Any) -> aiohttp.TCPConnector:
-    return aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, socket_factory=_socket, **how)
+    # With a limit for each place aiohttp knows how many connections go there.
+    how |= {"limit": 0, "limit_per_host": _NO_LIMIT}
+    return aiohttp.TCPConnector(ttl_dns_cache=30, socket_factory=_socket, **how)
 
 
 def _socket(address: tuple[Any, ...]) -> socket.socket:

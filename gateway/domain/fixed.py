@@ -101,6 +101,7 @@ class Heard:
         self.limited: list[tuple[str, str]] = []
         self.used: dict[tuple[str, str], float] = {}
         self.alerts: list[tuple[str, int]] = []
+        self.redactions: list[tuple[str, str, int]] = []
 
     def put(self, actor: str, action: str, target: str, facts: Mapping[str, Any]) -> None:
         """An event for the audit log."""
@@ -117,3 +118,7 @@ class Heard:
     def budget_alert(self, policy: str, percent: int) -> None:
         """A budget has reached so much of itself."""
         self.alerts.append((policy, percent))
+
+    def redacted(self, policy: str, kind: str, count: int) -> None:
+        """So many of that kind were taken out."""
+        self.redactions.append((policy, kind, count))

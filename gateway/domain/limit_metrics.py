@@ -41,3 +41,11 @@ BUDGET_ALERTS = Metric(
     "Budgets that have reached so many percent of themselves, once in each of their periods.",
     ("policy", "percent"),
 )
+REDACTIONS = Metric(
+    "gw_redactions_total",
+    Kind.COUNTER,
+    "texts",
+    "Secrets and personal details that the policy redaction took out of requests and answers, and "
+    "the assistant (policy `assist`) out of source code.",
+    ("policy", "kind"),
+)

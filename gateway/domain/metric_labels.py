@@ -15,8 +15,11 @@ LABELS: dict[str, str] = {
     "replica": f"the replica's id; after the first 256 of a process, `{OTHER}`",
     "result": "how it ended: see each metric",
     "sha": f"12 digits of the digest of the files; after the first 1000 of a process, `{OTHER}`",
-    "state": "`healthy`, `cooling`, `unhealthy`, `half_open` or `drained`",
-    "reason": "a fault's name, such as `connect_error`, `server_error`, `timeout`",
+    "state": "of a replica: `healthy`, `cooling`, `unhealthy`, `half_open` or `drained`; of a "
+    "connection: `in_use` or `idle`",
+    "kind": f"what it was, such as `aws_key`; after the first 100 of a process, `{OTHER}`",
+    "reason": "a fault's name, such as `connect_error`, `server_error`, `timeout`; of a prompt the "
+    f"error's code, after the first 32 of a process `{OTHER}`",
     "priority": "`interactive`, `normal` or `batch`",
     "policy": f"the policy's name; after the first 100 of a process, `{OTHER}`",
     "scope": "of whom the limit is: `key`, `team and model`, `all`, …",

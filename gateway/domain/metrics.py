@@ -13,6 +13,7 @@ from gateway.domain.limit_metrics import (
     COST,
     POLICY_SECONDS,
     RATE_LIMITED,
+    REDACTIONS,
 )
 from gateway.domain.metric import Convention
 from gateway.domain.metric import Kind as Kind
@@ -20,6 +21,7 @@ from gateway.domain.metric import Metric as Metric
 from gateway.domain.metric_labels import LABELS as LABELS
 from gateway.domain.metric_labels import OTHER as OTHER
 from gateway.domain.process_metrics import PROCESS_METRICS
+from gateway.domain.prompt_metrics import PROMPT_METRICS
 
 # Answers of language models take minutes: the web's usual buckets end at 10 s.
 _DURATION = (
@@ -216,10 +218,11 @@ METRICS: tuple[Metric, ...] = (
     *(REQUESTS, DURATION, INFLIGHT, QUEUE_WAIT, QUEUE_DEPTH, SHED),
     *(ATTEMPTS, UPSTREAM_UP, REPLICA_STATE, RETRIES, POLICY_DECISIONS, CONFIG_RELOADS, CONFIG_INFO),
     *(HANDOVERS, HEDGES, RETRIES_DENIED, MALFORMED_EVENTS, RECORDS_SHARED, RECORDS_DROPPED),
-    *(POLICY_SECONDS, RATE_LIMITED, BUDGET_USED, BUDGET_ALERTS, COST),
+    *(POLICY_SECONDS, RATE_LIMITED, BUDGET_USED, BUDGET_ALERTS, COST, REDACTIONS),
     *(COUNTERS_UP, COUNTERS_LOST),
     *(DATABASE_UP, LEDGER_BACKLOG, LEDGER_LOST),
     *(PROMPTS_INFO, PROMPT_REQUESTS, PROMPT_DURATION, PROMPT_TOKENS, SHADOW_RUNS),
+    *PROMPT_METRICS,
     *ANSWER_METRICS,
     *PROCESS_METRICS,
     *GENAI_METRICS,

@@ -27,6 +27,14 @@ SERIES_DROPPED = Metric(
     "of labels as it may have.",
     ("metric",),
 )
+POOL = Metric(
+    "gw_pool_connections",
+    Kind.GAUGE,
+    "connections",
+    "Open connections to the replica, as of the last scrape: in_use or idle. Replicas at one host "
+    "and port share theirs.",
+    ("replica", "state"),
+)
 SCRAPE_BYTES = Metric(
     "gw_scrape_bytes", Kind.GAUGE, "bytes", "Size of the page of /metrics before this one."
 )
@@ -35,6 +43,20 @@ TELEMETRY_DROPPED = Metric(
     Kind.COUNTER,
     "items",
     "Spans and lines of the log that could not be told.",
+    ("signal",),
+)
+TELEMETRY_QUEUE = Metric(
+    "gw_telemetry_queue",
+    Kind.GAUGE,
+    "calls",
+    "Calls whose spans wait to be sent, as of the last scrape.",
+    ("signal",),
+)
+TELEMETRY_CAPACITY = Metric(
+    "gw_telemetry_queue_capacity",
+    Kind.GAUGE,
+    "calls",
+    "So many may wait, before they are dropped; 0 where nothing is sent.",
     ("signal",),
 )
 WORKER_UP = Metric(
@@ -53,5 +75,5 @@ WORKER_RESTARTS = Metric(
 
 PROCESS_METRICS = (
     *(WORKER_UP, WORKER_RESTARTS, LOOP_LAG, SERIES, SERIES_DROPPED, SCRAPE_BYTES),
-    TELEMETRY_DROPPED,
+    *(TELEMETRY_DROPPED, TELEMETRY_QUEUE, TELEMETRY_CAPACITY, POOL),
 )

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from gateway.domain.errors import GatewayError
 
 Fact = str | bool | int | float
+# Before the kind of what was taken out of the material: the fact is how many.
+REDACTED = "gw.redacted."
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ WhenUnavailable = Literal["allow", "refuse"]
 Told = Callable[[Mapping[str, Balance]], Awaitable[None]]
 
 
-class LimitMeters(Protocol):
-    """The metrics of limits and budgets. Nothing here waits, and nothing raises."""
+class PolicyMeters(Protocol):
+    """What policies tell as metrics. Nothing here waits, and nothing raises; safe in any thread."""
 
     def rate_limited(self, policy: str, scope: str) -> None:
         """A limit refused a call."""
@@ -39,6 +39,9 @@ class LimitMeters(Protocol):
 
     def budget_alert(self, policy: str, percent: int) -> None:
         """A budget has reached so much of itself."""
+
+    def redacted(self, policy: str, kind: str, count: int) -> None:
+        """So many secrets, or personal details, of that kind were taken out."""
 
 
 class Reach(Protocol):
@@ -78,7 +81,7 @@ class Tools:
     ledger: Spending = field(default_factory=MemoryLedger)
     reach: Reach = field(default_factory=Alone)
     audit: AuditLog = field(default_factory=Heard)
-    meters: LimitMeters = field(default_factory=Heard)
+    meters: PolicyMeters = field(default_factory=Heard)
 
     @classmethod
     def fixed(

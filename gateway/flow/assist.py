@@ -27,7 +27,7 @@ from gateway.flow.context import Context, ContextBuilder, Reserve, messages_of
 from gateway.flow.identify import Identify
 from gateway.flow.job import Job
 from gateway.flow.provenance import context_report, preview
-from gateway.flow.reading import Reading, growing_of
+from gateway.flow.reading import Count, Reading, growing_of, uncounted
 from gateway.flow.restoring import restoring_of
 from gateway.flow.results import edit_of
 from gateway.flow.shadow import Shadows
@@ -55,10 +55,12 @@ class AssistLimits:
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What not every assistant has: shadow runs, and a look whether a rewrite still parses."""
+    """What not every assistant has: shadow runs, a look whether a rewrite still parses, and who
+    counts what became of it."""
 
     shadows: Shadows | None = None
     syntax: SyntaxErrors | None = None
+    count: Count = uncounted
 
 
 class Assist:
@@ -81,7 +83,7 @@ class Assist:
         self._limits = limits
         extras = extras or Extras()
         self._shadows = extras.shadows
-        self._reading = Reading(answers, prompts, extras.syntax)
+        self._reading = Reading(answers, prompts, extras.syntax, extras.count)
 
     async def answer(self, job: Job) -> dict[str, Any]:
         """The whole result; of a rehearsal the context that would be sent. `job.read` is called

@@ -16,7 +16,7 @@ from gateway.domain.item import Item, Kind, Part, strings
 from gateway.domain.material import Survey, nearest
 from gateway.domain.ports import Prompts, Tokens
 from gateway.domain.prompt import Prompt, Rendered
-from gateway.domain.step import Told, stepping, untold
+from gateway.domain.step import REDACTED, Told, stepping, untold
 from gateway.flow.sessions import Sessions
 from gateway.flow.survey import Surveyed, Surveyor
 from gateway.flow.task import Question
@@ -70,12 +70,14 @@ class ContextBuilder:
         """The largest context that leaves the reserve free. ContextTooLarge (413) when the parts
         that must go in do not fit; UnknownPrompt, PromptInputError (422); DeniedPath, SecretFound
         (403). `told` hears of the steps."""
+        ref = self._prompts.get(question.prompt).ref
         with stepping("context.build", self._clock, told) as facts:
+            facts["gen_ai.prompt.name"] = ref.name
             surveyed, fitted = await self._choose(question, model, reserve, team)
             facts["gw.context.window"] = fitted.budget.window
             facts["gw.context.reserve"] = fitted.budget.reserve
             facts["gw.context.parts"] = len(fitted.parts)
-        ref = self._prompts.get(question.prompt).ref
+            facts |= {REDACTED + kind: count for kind, count in surveyed.secrets.items()}
         with stepping(f"render_prompt {ref.name}", self._clock, told) as facts:
             facts["gen_ai.prompt.name"] = ref.name
             context = await self._fit(surveyed, model, fitted)

@@ -15,8 +15,10 @@ from gateway.domain.actions import Form
 from gateway.domain.answer import Answer, Protocol
 from gateway.domain.errors import GatewayError
 from gateway.domain.growing import Growing
+from gateway.domain.metric import Metric
 from gateway.domain.new_file import NewFile
 from gateway.domain.ports import Answers, Prompts
+from gateway.domain.prompt_metrics import REWRITE_DIFF
 from gateway.domain.quotes import Quotes
 from gateway.domain.review import Review
 from gateway.domain.secret_scan import restore
@@ -28,9 +30,15 @@ from gateway.flow.results import commit, explanation, message, reviewing, rewrit
 from gateway.flow.revision import Revision, revise
 
 Made = TypeVar("Made")
+Count = Callable[..., None]  # ports.Telemetry.count
+_DIFFS = {"changed": "applies", "no_change": "empty"}
 _LARGE = 8_000
 """Bytes of files, and characters of an answer, that are too much work for the event loop: some
 milliseconds."""
+
+
+def uncounted(metric: Metric, *labels: str) -> None:
+    """Where nobody counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +55,37 @@ Read = Revision | Review | NewFile | Spoken
 
 
 class Reading:
-    """Makes results of answers. Without `syntax` nobody looks whether a rewrite still parses."""
+    """Makes results of answers. Without `syntax` nobody looks whether a rewrite still parses;
+    `count` hears what became of each."""
 
-    def __init__(self, answers: Answers, prompts: Prompts, syntax: SyntaxErrors | None) -> None:
+    def __init__(
+        self,
+        answers: Answers,
+        prompts: Prompts,
+        syntax: SyntaxErrors | None,
+        count: Count = uncounted,
+    ) -> None:
         self._prompts = prompts
+        self._count = count
         self._syntax = syntax
         self._repair = Repair(answers, time.monotonic)
 
     async def result(self, job: Job, said: Completion, found: Read) -> dict[str, Any]:
         """The whole answer to the client; `found` is what `read` said of it."""
         if not self.repairs(job, said, found):
+            self._tell(job, found)
             return await _result(job, said, found)
         try:
             second = await self._repair.again(job.call, job.context, said, found.problem)
         except GatewayError as error:
+            self._tell(job, found)
             result = await _result(job, said, found)
             why = f"The answer was asked for again, without success: {error.public}"
             result["warnings"].append(remark_of("repair_failed", why))
             return result
         repaired = await self.read(job, second)
         better = repaired.rank < found.rank
+        self._tell(job, repaired if better else found)
         said = both(said, second) if better else replace(both(said, second), text=said.text)
         result = await _result(job, said, repaired if better else found)
         result["repaired"] = better
@@ -74,6 +93,11 @@ class Reading:
             why = "The answer was asked for again; the second one was no better."
             result["warnings"].append(remark_of("repair_failed", why))
         return result
+
+    def _tell(self, job: Job, found: Read) -> None:
+        ref = job.call.prompt
+        if isinstance(found, Revision) and ref is not None:
+            self._count(REWRITE_DIFF, ref.text, _DIFFS.get(found.resolution.status, "malformed"))
 
     def repairs(self, job: Job, said: Completion, found: Read) -> bool:
         """Whether to ask again: where it is wanted, may help, and fits the window."""

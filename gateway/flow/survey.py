@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gateway.domain import columns
 from gateway.domain import language as languages
@@ -28,11 +28,12 @@ SECONDS = 2.0
 @dataclass(frozen=True, slots=True)
 class Surveyed:
     """The question with what may be shown and the lines it is about; structures; what the client
-    should know."""
+    should know; the kinds of `secrets` that were taken out of its file, and how many."""
 
     question: Question
     survey: Survey
     remarks: tuple[Remark, ...]
+    secrets: Mapping[str, int] = field(default_factory=dict)
 
 
 class Surveyor:
@@ -68,7 +69,8 @@ class Surveyor:
             found.append(made)
         material = replace(material, related=tuple(related))
         survey = Survey(structure, tuple(found), places)
-        return Surveyed(replace(question, material=material), survey, tuple(remarks))
+        asked = replace(question, material=material)
+        return Surveyed(asked, survey, tuple(remarks), screened.found)
 
     def _structure(self, material: Material) -> Structure:
         if not material.has_file or material.touched:

@@ -72,8 +72,7 @@ def create_app(
     logs.configure(told.log_format, told.log_level, lost=partial(house.dropped, "logs"))
     reload = Reload(gateway, again, sha)
     siblings = Siblings(folder, server.workers)
-    look = partial(gateway.states.look, gateway.router)
-    scrape = Scrape(gateway.telemetry.meters, siblings, look)
+    scrape = Scrape(gateway.telemetry.meters, siblings, gateway.look)
     closing = Closing(drain=server.drain_s, grace=server.shutdown_grace_s)
 
     @asynccontextmanager

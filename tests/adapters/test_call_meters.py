@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from gateway.domain.call import Outcome, OutcomeKind, Usage
 from gateway.domain.pace import Pace
+from gateway.domain.step import Step
 from tests.adapters.metered_calls import COMPLETED, Told, a_call
 
 
@@ -66,3 +67,30 @@ def test_our_own_part_and_the_longest_gap_are_told_where_there_are_some() -> Non
         "gw_overhead_seconds_sum{route=/v1/chat/completions}": 0.002,
     }
     assert told.samples("gw_stream_max_gap")["gw_stream_max_gap_seconds_sum{model=smol}"] == 0.5
+
+
+def test_prompts_are_told_by_what_became_of_their_steps() -> None:
+    told, call = Told(), a_call()
+    name = {"gen_ai.prompt.name": "code/explain"}
+    tokens = {"gw.context.tokens": 900, "gw.context.cut": 2, "gw.context.exact": True}
+    call.stepped(Step("context.build", 0.0, 1.0, {**name, "gw.redacted.aws_key": 2}))
+    call.stepped(Step("render_prompt code/explain", 1.0, 1.25, name | tokens))
+    call.stepped(Step("queue.wait", 1.25, 2.0))
+    told.calls.settled(call, COMPLETED, told.calls.began(call))
+    refused = a_call()
+    refused.stepped(Step("context.build", 0.0, 1.0, name, "context_too_large"))
+    told.calls.settled(refused, Outcome(OutcomeKind.REFUSED, 413), told.calls.began(refused))
+    prompt = "prompt=code/explain"
+    assert told.samples("gw_prompt_render") == {
+        f"gw_prompt_render_seconds_count{{{prompt}}}": 1,
+        f"gw_prompt_render_seconds_sum{{{prompt}}}": 0.25,
+    }
+    assert told.samples("gw_prompt_errors") == {
+        f"gw_prompt_errors_total{{{prompt},reason=context_too_large}}": 1
+    }
+    assert told.samples("gw_context") == {
+        f"gw_context_tokens_count{{{prompt}}}": 1,
+        f"gw_context_tokens_sum{{{prompt}}}": 900,
+        f"gw_context_truncated_total{{{prompt}}}": 1,
+    }
+    assert told.samples("gw_redactions") == {"gw_redactions_total{kind=aws_key,policy=assist}": 2}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.domain.metrics import HANDOVERS, LEDGER_BACKLOG, LEDGER_LOST, MALFORMED_EVENTS
+from gateway.domain.prompt_metrics import REWRITE_DIFF
 from gateway.domain.standing import State
 from tests.adapters.metered_calls import Told
 
@@ -82,3 +83,33 @@ def test_what_could_not_be_told_is_counted() -> None:
         "gw_telemetry_dropped_total{signal=spans}": 3,
         "gw_telemetry_dropped_total{signal=logs}": 1,
     }
+
+
+def test_connections_are_told_by_state_and_those_of_a_replica_that_is_gone_are_not() -> None:
+    told = Told()
+    told.house.connections({"r0": (3, 1), "r1": (0, 0)})
+    told.house.connections({"r0": (2, 2)})
+    assert told.samples("gw_pool_connections") == {
+        "gw_pool_connections{replica=r0,state=in_use}": 2,
+        "gw_pool_connections{replica=r0,state=idle}": 2,
+    }
+
+
+def test_what_waits_to_be_sent_and_what_was_taken_out_is_told() -> None:
+    told = Told()
+    told.house.waiting("spans", 7, 2048)
+    told.house.redacted("redaction", "aws_key", 2)
+    assert told.samples("gw_telemetry_queue") == {
+        "gw_telemetry_queue{signal=spans}": 7,
+        "gw_telemetry_queue_capacity{signal=spans}": 2048,
+    }
+    assert told.samples("gw_redactions") == {
+        "gw_redactions_total{kind=aws_key,policy=redaction}": 2
+    }
+
+
+def test_texts_of_prompts_are_bounded_wherever_they_are_told() -> None:
+    told = Told()
+    for number in range(300):
+        told.house.count(REWRITE_DIFF, f"p@1+{number}", "applies")
+    assert len(told.samples("gw_rewrite_diff_total")) == 201

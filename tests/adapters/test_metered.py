@@ -13,6 +13,8 @@ def test_everything_is_passed_on_to_whatever_telemetry_there_is_now() -> None:
     metered.rate_limited("p", "key")
     metered.budget_used("ide", "p", 0.5)
     metered.budget_alert("p", 80)
+    metered.redacted("p", "aws_key", 2)
+    assert telemetry[0].redactions == [("p", "aws_key", 2)]
     assert telemetry[0].limited == [("p", "key")]
     assert telemetry[0].used == {("ide", "p"): 0.5}
     assert telemetry[0].alerts == [("p", 80)]

@@ -95,6 +95,20 @@ async def test_nobody_is_asked_to_compress_and_nothing_is_unpacked(
     assert received.headers["accept-encoding"] == "identity"
 
 
+async def test_open_connections_are_told_by_the_place_that_they_go_to(
+    wire: AiohttpWire, mock_vllm: MockVLLM
+) -> None:
+    assert wire.connections(mock_vllm.base_url) == (0, 0)
+    mock_vllm.script(Behaviour(stall_after=0), Behaviour(stall_after=0), Behaviour())
+    stalled = [await post(wire, mock_vllm) for _ in range(2)]
+    await read_to_the_end(await post(wire, mock_vllm))
+    assert wire.connections(mock_vllm.base_url) == (2, 1)
+    for answer in stalled:
+        answer.close()
+    assert wire.connections(mock_vllm.base_url) == (0, 1)
+    assert wire.connections("http://127.0.0.2:1/v1") == (0, 0)
+
+
 async def test_a_redirect_is_an_answer_like_any_other(
     wire: AiohttpWire, mock_vllm: MockVLLM
 ) -> None:

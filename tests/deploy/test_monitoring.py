@@ -16,7 +16,6 @@ from deploy.monitoring.boards import boards
 from deploy.monitoring.exported import GATEWAY, VLLM, family, picked
 from deploy.monitoring.grafana import expressions
 from deploy.monitoring.pace import Pace
-from deploy.monitoring.planned import PLANNED
 from deploy.monitoring.rules import alerts
 from deploy.monitoring.slo import TTFT_SECONDS, recordings
 from gateway.domain.genai_metrics import FIRST_TOKEN
@@ -92,11 +91,6 @@ def test_nothing_else_lies_among_the_generated_files() -> None:
     folders = {Path(name).parent for name in files(Pace())}
     there = {str(file.relative_to(HERE)) for one in folders for file in (HERE / one).iterdir()}
     assert there == set(files(Pace()))
-
-
-def test_what_is_still_planned_is_not_yet_declared() -> None:
-    names = {metric.name for metric in METRICS}
-    assert not [one.name for one in PLANNED if one.name in names], "take it out of planned.py"
 
 
 # ---- Queries -------------------------------------------------------------------------------------

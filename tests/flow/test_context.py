@@ -73,6 +73,7 @@ async def test_choosing_and_rendering_are_steps_with_numbers_of_them() -> None:
     chosen, rendered = steps
     assert (chosen.name, chosen.began, chosen.ended) == ("context.build", 0.0, 1.0)
     assert chosen.facts == {
+        "gen_ai.prompt.name": EXPLAIN,
         "gw.context.window": context.fitted.budget.window,
         "gw.context.reserve": 100,
         "gw.context.parts": len(context.fitted.parts),

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from gateway.client import Completion
 from gateway.domain import source
 from gateway.domain.material import Material, Related
+from gateway.domain.metric import Metric
 from gateway.domain.new_file import NewFile
 from gateway.domain.review import Review
 from gateway.flow.job import Job
@@ -110,3 +113,25 @@ async def test_a_new_file_in_another_language_is_parsed_as_that() -> None:
         job = await walked("tests", task("tests", target_path=path), "x = 1\n")
         await Reading(House([]).pipeline, SHIPPED, Heard()).read(job, said)
     assert asked == ["typescript", "python", "plaintext"]
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [("x = 3\n", "applies"), (None, "empty"), ("I cannot do that.", "malformed")],
+)
+async def test_what_became_of_a_rewrite_is_counted_by_the_text_of_its_prompt(
+    text: str | None, result: str
+) -> None:
+    counted: list[tuple[str, ...]] = []
+
+    def count(metric: Metric, *labels: str) -> None:
+        counted.append((metric.name, *labels))
+
+    job = await walked("rewrite", task(), "x = 3\n")
+    text = job.task.question.material.selected if text is None else text
+    reading = Reading(House([]).pipeline, SHIPPED, None, count)
+    closed = CLOSED if result != "malformed" else None
+    said = Completion(text, "stop", "m", "r0", 1, None, closed)
+    await reading.result(job, said, await reading.read(job, said))
+    assert job.call.prompt is not None
+    assert counted == [("gw_rewrite_diff_total", job.call.prompt.text, result)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from gateway import Call, Outcome, Refusal, Tools
 from gateway.domain.endpoints import CHAT, COMPLETIONS, Endpoint
+from gateway.domain.fixed import Heard
 from gateway.domain.policy import Link
 from gateway.domain.record import Record
 from gateway.domain.sse import DONE, data_of, encode, events
@@ -232,3 +234,11 @@ async def test_a_plain_answer_is_treated_alike() -> None:
 def test_settings_that_cannot_work_are_refused(written: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         Redaction.Settings.model_validate(written)
+
+
+async def test_what_is_taken_out_is_told_by_its_kind_as_metrics() -> None:
+    heard = Heard()
+    tools = replace(Tools.fixed(), meters=heard, name="redaction")
+    policy = Redaction(Redaction.Settings(), tools)
+    await policy.before(asking(f"a = '{KEY}'; b = '{OTHER}'"))
+    assert [(name, count) for name, _, count in heard.redactions] == [("redaction", 2)]
