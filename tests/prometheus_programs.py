@@ -59,6 +59,17 @@ def _found(name: str) -> Path | None:
     return path_ if path_.exists() else None
 
 
+def alertmanager_of(programs: Programs) -> list[str | Path]:
+    """The command that starts it. Debian's looks for a file of its package where packages are
+    installed: one that was only unpacked sees its own /usr/share there, and nobody else does."""
+    share = cached() / "usr" / "share"
+    if TEMPLATE.exists() or not programs.alertmanager.is_relative_to(cached()):
+        return [programs.alertmanager]
+    own = ["--user", "--map-root-user"] if os.geteuid() else []
+    script = 'mount --bind "$0" /usr/share && exec "$@"'
+    return ["unshare", *own, "--mount", "sh", "-c", script, share, programs.alertmanager]
+
+
 def fetched() -> Programs:
     """All four, downloaded first where they are missing. Raises MissingPrograms."""
     if (there := found()) is not None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import httpx
 
 from deploy.monitoring.__main__ import files
 from deploy.monitoring.pace import Pace
-from tests.prometheus_programs import TEMPLATE, Programs, cached
+from tests.prometheus_programs import Programs, alertmanager_of
 from tests.served_command import until
 
 STARTED_WITHIN_S = 60.0
@@ -49,10 +48,10 @@ def _port() -> int:
 
 @contextmanager
 def prometheus_server(
-    programs: Programs, folder: Path, jobs: Mapping[str, Sequence[str]], divide: float
+    programs: Programs, folder: Path, jobs: Mapping[str, Mapping[str, str]], divide: float
 ) -> Iterator[PrometheusServer]:
-    """Scrapes `jobs` (name → host:port) each second, with the project's rules sped up by `divide`,
-    and sends what fires to the Alertmanager with the project's own configuration."""
+    """Scrapes `jobs` (name → host:port → its label `replica`, "" for none) each second, with the
+    project's rules sped up by `divide`, and sends what fires to an Alertmanager."""
     rules = folder / "rules"
     rules.mkdir()
     for name, text in files(Pace(divide), "1s").items():
@@ -64,19 +63,16 @@ def prometheus_server(
         "rule_files": [str(rules / "*.yml")],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{other}"]}]}]},
         "scrape_configs": [
-            {"job_name": job, "static_configs": [{"targets": list(targets)}]}
+            {"job_name": job, "static_configs": [_target(*one) for one in targets.items()]}
             for job, targets in jobs.items()
         ],
     }
     (folder / "prometheus.yml").write_text(json.dumps(configuration))  # JSON is YAML
     (folder / "alertmanager.yml").write_text('route: {receiver: r}\nreceivers: [{name: "r"}]\n')
-    template = cached() / str(TEMPLATE).lstrip("/")
-    if template.exists():
-        shutil.copy(template, folder)
     server = PrometheusServer(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{other}")
     with ExitStack() as stack:
         stack.enter_context(
-            _running(folder, programs.alertmanager, "--config.file=alertmanager.yml",
+            _running(folder, *alertmanager_of(programs), "--config.file=alertmanager.yml",
                      "--storage.path=am", f"--web.listen-address=127.0.0.1:{other}",
                      "--cluster.listen-address=")
         )  # fmt: skip
@@ -97,10 +93,14 @@ def _ready(url: str) -> bool:
         return False
 
 
+def _target(place: str, replica: str) -> dict[str, Any]:
+    return {"targets": [place], **({"labels": {"replica": replica}} if replica else {})}
+
+
 @contextmanager
-def _running(folder: Path, program: Path, *options: str) -> Iterator[None]:
-    with (folder / f"{program.name}.log").open("wb") as log:
-        process = subprocess.Popen([program, *options], cwd=folder, stdout=log, stderr=log)
+def _running(folder: Path, *command: str | Path) -> Iterator[None]:
+    with (folder / f"{Path(command[0]).name}.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     try:
         yield
     finally:

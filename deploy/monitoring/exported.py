@@ -110,6 +110,11 @@ def over(part: str, whole: str) -> str:
     return f"({part}) / (({whole}) > 0)"
 
 
+def share(part: str, whole: str) -> str:
+    """A share for each line of `whole`, 0 where `part` has never been counted there."""
+    return f"(({part}) or 0 * ({whole})) / (({whole}) > 0)"
+
+
 def part_of_all(part: str, whole: str) -> str:
     """A share of one number, for each line of `part`."""
     return f"({part}) / on () group_left () (({whole}) > 0)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.monitoring.exported import increase, mean, or_zero, over, picked, quantile, rate
+from deploy.monitoring.exported import increase, mean, or_zero, over, picked, quantile, rate, share
 from deploy.monitoring.panel import Panel, Query, Row, graph, stacked, table
 
 MODEL = "gen_ai_request_model"
@@ -145,7 +145,7 @@ def prompt_panels() -> tuple[Panel, ...]:
             "Share of answers whose diff applies, by version of the prompt: what a better prompt "
             "raises.",
             _line(
-                over(
+                share(
                     rate(diffs, 'result="applies"', by="prompt_text"),
                     rate(diffs, by="prompt_text"),
                 ),

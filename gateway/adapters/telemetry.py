@@ -71,6 +71,8 @@ class Telemetry:
         flying = self.calls.began(call)
         parent = parse_traceparent(call.traceparent, call.tracestate)
         trace = self._traces.begin(call, parent)
+        if trace is not None:
+            call.reply_headers["traceparent"] = traceparent(trace.origin)
         self._open[id(call)] = _Open(call, flying, parent, trace)
 
     def verdict(self, call: Call, policy: str, decision: str, seconds: float) -> None:

@@ -15,6 +15,11 @@ class Away:
         self._open = 0
         self._since = 0.0
 
+    @property
+    def is_back(self) -> bool:
+        """Whether it was away and is not now."""
+        return self.first is not None and not self._open
+
     def leave(self, now: float) -> None:
         """Somebody else has it from now on."""
         if self.first is None:

@@ -27,6 +27,7 @@ from gateway.web.assist_request import read_preview, read_request, task_of
 from gateway.web.door import call_of, json_of, priority_of, timeout_of
 from gateway.web.idempotency import HEADER, Idempotency, Ticket, once
 from gateway.web.relay import Opening, Relay
+from gateway.web.timing import headers_of
 
 # The body's JSON object, once it is time to read it.
 Body = Callable[[], dict[str, Any]]
@@ -76,7 +77,7 @@ def _relay(job: Job, opening: Opening, *, stream: bool = False, silence: float =
         job.call.id,
         streams=lambda: stream,
         silence=silence,
-        headers=lambda: job.call.reply_headers,
+        headers=partial(headers_of, job.call),
     )
 
 

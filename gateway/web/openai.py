@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -19,6 +20,7 @@ from gateway.web.access import admit
 from gateway.web.description import body_of
 from gateway.web.door import call_of, json_of, priority_of, timeout_of
 from gateway.web.relay import Relay
+from gateway.web.timing import headers_of
 
 _FIELDS: dict[str, dict[str, Any]] = {
     "messages": {
@@ -98,7 +100,7 @@ def _add(api: APIRouter, endpoint: Endpoint, current: Callable[[], House]) -> No
             call.id,
             streams=lambda: call.stream,
             silence=house.streams.keepalive,
-            headers=lambda: call.reply_headers,
+            headers=partial(headers_of, call),
         )
 
     api.add_api_route(
