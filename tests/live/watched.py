@@ -128,7 +128,7 @@ def _headers(key: str = KEY) -> dict[str, str]:
 
 
 def chat(
-    model: str, key: str = KEY, *, stream: bool = False, text: str = "hi"
+    model: str, key: str = KEY, *, stream: bool = False, text: str = "hi", most: int = 64
 ) -> Callable[[httpx.AsyncClient], Awaitable[None]]:
     """Asks, and reads the answer to its end."""
     body = {"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": most}
