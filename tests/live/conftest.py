@@ -11,8 +11,8 @@ import pytest
 
 from gateway.testing.mock_vllm import MockVLLM
 from tests.live.callers import PACED
+from tests.live.environments import Report, announce, tail
 from tests.live.fronted import write_litellm_config
-from tests.live.provision import Report, announce, tail
 from tests.live.vllm_server import Replica, base_urls, start_replicas
 from tests.served_command import ServedCommand, served_command
 
