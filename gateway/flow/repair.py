@@ -41,6 +41,7 @@ class Repair:
             record=None,
             queue_seconds=0.0,
             holds=Holds(),
+            steps=(),
         )
 
         async def prepare(call: Call) -> None:

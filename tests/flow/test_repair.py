@@ -98,14 +98,16 @@ async def test_a_stream_says_that_it_asks_again_before_the_result() -> None:
 
 
 async def test_policies_and_the_record_see_the_second_call_as_one_of_its_own() -> None:
-    seen: list[str] = []
+    seen: list[tuple[str, list[str]]] = []
 
     def look(call: Call) -> None:
-        seen.append(call.id)
+        seen.append((call.id, [step.name for step in call.steps]))
 
     house = House([whole(REFUSED), whole(GOOD)], chain=[Link(Rule(look), "r", When())])
     await assist(house).answer(job())
-    assert seen == ["req-1", "req-1-repair"]
+    (first, built), second = seen
+    assert (first, second) == ("req-1", ("req-1-repair", []))
+    assert built == ["context.build", "render_prompt code/rewrite"]
 
 
 async def test_control_tokens_in_the_first_answer_stay_harmless_in_the_second_question() -> None:

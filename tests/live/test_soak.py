@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from tests.live.crowd import ask
+from tests.live.environments import tail
 from tests.live.footprint import Footprint, Gauges, replicas_of
-from tests.live.provision import tail
 from tests.live.soak import Load, Phase, Soak, soaking
 
 pytestmark = pytest.mark.live

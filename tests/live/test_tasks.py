@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from gateway.domain.actions import BY_NAME
+from tests.live.environments import Report
 from tests.live.fronted import ask
 from tests.live.honesty import assert_honest, status, streamed
-from tests.live.provision import Report
 from tests.live.tasks import TASKS, LiveTask
 from tests.served_command import ServedCommand, served_command
 

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import ProxyHandler, Request, build_opener
 
-from tests.live.provision import ELSEWHERE, Provision, tail
+from tests.live.environments import tail
+from tests.live.process_group import ProcessGroup
+from tests.live.provision import ELSEWHERE, Provision
 
 MODEL = "smollm2"
 CONTEXT_TOKENS = 2048
 HEALTHY_WITHIN_S = 300.0
-STOPPED_WITHIN_S = 15.0
 
 
 class ReplicaError(RuntimeError):
     """A replica can't be started or reached; the text ends with its log where there is one."""
-
-
-def fetch(url: str | Request, timeout_s: float = 5.0) -> bytes:
-    """The body at `url`, asked with no proxy; `OSError` where no 2xx answer comes in time."""
-    with build_opener(ProxyHandler({})).open(url, timeout=timeout_s) as answer:
-        body: bytes = answer.read()
-    return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,94 +57,17 @@ class Launch:
         return {**ours, **own, **self.environment}
 
 
-class VllmProcess:
+class VllmProcess(ProcessGroup):
     """A server and, after `kill`, its successors. It runs from `start` to `stop`."""
 
     def __init__(self, launch: Launch) -> None:
-        self.launch = launch
+        super().__init__(launch.command(), launch.environ(), launch.log)
         self.base_url = f"http://127.0.0.1:{launch.port}/v1"
-        self._life = ExitStack()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        """Of the server that runs now; also its process group."""
-        assert self._process is not None, "start() comes first"
-        return self._process.pid
-
-    def start(self) -> None:
-        """Begin to start it; `await_health` says when it answers."""
-        with self.launch.log.open("ab") as output:
-            self._process = subprocess.Popen(
-                self.launch.command(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=self.launch.environ(),
-                start_new_session=True,
-            )
-        self._life.enter_context(guarded(self.pid))
 
     def await_health(self, deadline: float | None = None) -> None:
         """Return once `/health` answers; `ReplicaError` where the process ends or time is up."""
-        assert self._process is not None, "start() comes first"
         ends = time.monotonic() + HEALTHY_WITHIN_S if deadline is None else deadline
-        while True:
-            if self._process.poll() is not None:
-                how = f"ended with exit status {self._process.returncode}"
-                break
-            if time.monotonic() > ends:
-                how = f"was not healthy within {HEALTHY_WITHIN_S:.0f} s"
-                break
-            try:
-                fetch(self.base_url.removesuffix("/v1") + "/health", timeout_s=2.0)
-                return
-            except (URLError, OSError):
-                time.sleep(0.25)
-        log = self.launch.log
-        raise ReplicaError(f"vllm serve {how}.\n{ELSEWHERE}\nThe end of {log}:\n{tail(log, 40)}")
-
-    def kill(self) -> None:
-        """SIGKILL to all of its processes at once, as when its machine goes."""
-        assert self._process is not None, "start() comes first"
-        os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
-        self._life.close()
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """SIGSTOP to all of its processes until the block ends: it looks alive and says nothing."""
-        os.killpg(self.pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.killpg(self.pid, signal.SIGCONT)
-
-    def stop(self) -> None:
-        """End it: the server is asked to, and after `STOPPED_WITHIN_S` the group is killed."""
-        if self._process is None:
-            return
-        # Only the server is asked: it ends its own children, and their going first looks like a
-        # crash.
-        self._process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(STOPPED_WITHIN_S)
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
-        self._life.close()
-
-
-@contextmanager
-def guarded(group: int) -> Iterator[None]:
-    """Have the process group killed if we are: no killed test run leaves gigabytes behind.
-
-    The guard reads a pipe that ends when we do. (Linux's parent-death signal would be simpler, but
-    it reaches one process only, and vLLM 0.32 that gets SIGTERM while it starts hangs for good.)
-    """
-    command = ["sh", "-c", 'read -r _; kill -s KILL -- "-$0"', str(group)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as guard:
-        try:
-            yield
-        finally:
-            guard.kill()
+        how = self.trouble(self.base_url.removesuffix("/v1") + "/health", ends)
+        if how is not None:
+            end = f"The end of {self.log}:\n{tail(self.log, 40)}"
+            raise ReplicaError(f"vllm serve {how}.\n{ELSEWHERE}\n{end}")

@@ -24,14 +24,15 @@ from urllib.request import Request
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.live.provision import ELSEWHERE, Report, announce, provision, tail
+from tests.live.environments import Report, announce, tail
+from tests.live.process_group import fetch
+from tests.live.provision import ELSEWHERE, provision
 from tests.live.vllm_process import (
     HEALTHY_WITHIN_S,
     MODEL,
     Launch,
     ReplicaError,
     VllmProcess,
-    fetch,
 )
 
 FIRST_ANSWER_WITHIN_S = 60.0
@@ -50,7 +51,7 @@ class Replica:
     @property
     def log(self) -> Path | None:
         """Where it prints, if it is ours."""
-        return self.process.launch.log if self.process else None
+        return self.process.log if self.process else None
 
     def metrics(self) -> dict[str, float]:
         """Every sample of `/metrics` now, by name, summed over its labels."""
