@@ -45,7 +45,7 @@ def observed(of: House, kind: Kind) -> dict[str, Any]:
     with of.client() as http:
         kind.ask(http, of.mocks)
     ends = time.monotonic() + _SETTLED_SECONDS
-    while not (spans := _whole(of.sink.spans[seen:])):
+    while len(spans := _whole(of.sink.spans[seen:], kind.calls)) < kind.calls:
         assert time.monotonic() < ends, f"{kind.name}: no whole trace"
         time.sleep(0.02)
     after = _counts(of)
@@ -57,10 +57,10 @@ def observed(of: House, kind: Kind) -> dict[str, Any]:
     return {"spans": _tree(spans, PARENT), "metrics": metrics}
 
 
-def _whole(spans: Iterable[SunkSpan]) -> list[SunkSpan]:
-    """All of them once the server span is there: a call's spans come together."""
+def _whole(spans: Iterable[SunkSpan], calls: int) -> list[SunkSpan]:
+    """All of them once so many server spans are there: a call's spans come together."""
     found = list(spans)
-    return found if any(one.kind == "SERVER" for one in found) else []
+    return found if sum(one.kind == "SERVER" for one in found) >= calls else []
 
 
 def _tree(spans: list[SunkSpan], parent: str) -> list[dict[str, Any]]:

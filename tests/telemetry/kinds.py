@@ -53,6 +53,7 @@ MODELS = {
     "broken": ("bad",),
     "spare": ("bad",),
     "hangs": ("hangs",),
+    "full": ("hangs",),
     "handed-over": ("cuts", "good"),
     "cut": ("cuts",),
     "stalls": ("stalls",),
@@ -65,10 +66,12 @@ Ask = Callable[[httpx.Client, Mocks], None]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of request: `ask` sends it, and returns when its answer is over or it has left."""
+    """One kind of request: `ask` sends it, and returns when its answer is over or it has left;
+    so many `calls` it takes."""
 
     name: str
     ask: Ask
+    calls: int = 1
 
 
 def _chat(
@@ -95,16 +98,37 @@ def _assist(action: str, model: str, *, stream: bool = False) -> Ask:
     return _post(f"/api/ai/{action}{'/stream' if stream else ''}", asked)
 
 
-def _leave_before_the_first_byte(http: httpx.Client, mocks: Mocks) -> None:
-    """Goes away while the replica thinks."""
-    body = json.dumps(_body("hangs", stream=True)).encode()
-    url = http.base_url
+@contextmanager
+def _sent(http: httpx.Client, model: str) -> Iterator[None]:
+    """A stream is asked for, and left at the end of the block."""
+    body, url = json.dumps(_body(model, stream=True)).encode(), http.base_url
     head = [f"POST {CHAT} HTTP/1.1", f"host: {url.host}", "content-type: application/json"]
     head += [f"content-length: {len(body)}", *(f"{a}: {b}" for a, b in _headers(KEY).items())]
-    before = len(mocks["hangs"].requests(CHAT))
     with socket.create_connection((url.host, url.port or 80)) as connection:
         connection.sendall("\r\n".join([*head, "", ""]).encode() + body)
+        yield
+
+
+def _leave_before_the_first_byte(http: httpx.Client, mocks: Mocks) -> None:
+    """Goes away while the replica thinks."""
+    before = len(mocks["hangs"].requests(CHAT))
+    with _sent(http, "hangs"):
         until(lambda: len(mocks["hangs"].requests(CHAT)) > before, 20, "arrived")
+
+
+def _leave_the_queue(http: httpx.Client, mocks: Mocks) -> None:
+    """Goes away while another has the only slot; then that one goes away too."""
+    before = len(mocks["hangs"].requests(CHAT))
+    with _sent(http, "full"):
+        until(lambda: len(mocks["hangs"].requests(CHAT)) > before, 20, "arrived")
+        with _sent(http, "full"):
+            until(lambda: _queued(http) == 1, 20, "queued")
+        until(lambda: _queued(http) == 0, 20, "out of the queue")
+
+
+def _queued(http: httpx.Client) -> int:
+    page = http.get("/metrics").text.splitlines()
+    return round(sum(float(one.split()[-1]) for one in page if one.startswith("gw_queue_depth{")))
 
 
 def _leave_mid_stream(http: httpx.Client, mocks: Mocks) -> None:
@@ -156,6 +180,7 @@ KINDS = (
     Kind("rate limited", _chat("m", key=LIMITED, status=429)),
     Kind("wrong key", _chat("m", key="sk-gw-nobody", status=401)),
     Kind("unknown model", _chat("nobody", status=404)),
+    Kind("left while queued", _leave_the_queue, calls=2),
     Kind("left before the first byte", _leave_before_the_first_byte),
     Kind("left mid-stream", _leave_mid_stream),
 )
@@ -209,7 +234,12 @@ def _fleet(mocks: Mocks) -> Fleet:
         Deployment(
             model,
             f"{model}-{name}",
-            {"model": "hosted_vllm/served", "api_base": mocks[name].base_url, "order": order},
+            {
+                "model": "hosted_vllm/served",
+                "api_base": mocks[name].base_url,
+                "order": order,
+                **({"max_parallel_requests": 1} if model == "full" else {}),
+            },
         )
         for model, names in MODELS.items()
         for order, name in enumerate(names, 1)
