@@ -286,6 +286,7 @@ class Gateway:
             await stack.enter_async_context(self._discovery.watching())
             await stack.enter_async_context(self._health.watching())
             stack.push_async_callback(self.shadows.aclose)
+            stack.enter_context(self.telemetry.pushing(self.look))
             yield
 
 

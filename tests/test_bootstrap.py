@@ -15,6 +15,7 @@ from gateway.settings import Settings
 from gateway.testing.mock_vllm import MockVLLM
 from gateway.testing.served import fleet_on
 from gateway.web.ops import readiness
+from tests.otlp_metrics_sink import MetricsSink
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 
@@ -30,6 +31,21 @@ async def test_a_gateway_without_http_answers(mock_vllm: MockVLLM) -> None:
         answer = await chat(gateway.answers, MESSAGES, model="mock")
     assert answer.text
     assert answer.finish_reason == "stop"
+
+
+async def test_metrics_are_pushed_while_a_gateway_runs_and_once_more_at_its_end(
+    mock_vllm: MockVLLM,
+) -> None:
+    with MetricsSink() as sink:
+        told = {"otlp_endpoint": sink.endpoint, "otlp_metrics": True}
+        settings = Settings.model_validate({"telemetry": {**told, "otlp_metrics_interval_s": 0.05}})
+        fleet = fleet_on([mock_vllm.base_url], model="mock")
+        async with open_gateway(settings, fleet) as gateway:
+            looked_at = {one.name for one in await asyncio.to_thread(sink.wait_for_push)}
+            await chat(gateway.answers, MESSAGES, model="mock")
+        [requests] = [one for one in sink.pushes[-1] if one.name == "gw_requests_total"]
+    assert "gw_pool_connections" in looked_at
+    assert requests.value == 1
 
 
 async def test_a_server_that_comes_up_late_is_found(

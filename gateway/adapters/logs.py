@@ -29,6 +29,7 @@ _FOREIGN = ("uvicorn", "uvicorn.error", "uvicorn.access", "LiteLLM", "LiteLLM Ro
 _QUIET = ("uvicorn.access", "httpx", "LiteLLM", "LiteLLM Router")
 # A dead collector would fill the log with one line a second.
 _REPEATING = (
+    "opentelemetry.exporter.otlp.proto.http.metric_exporter",
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
     "opentelemetry.sdk._shared_internal",
 )

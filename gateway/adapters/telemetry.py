@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +14,7 @@ from gateway.adapters.house_meters import HouseMeters
 from gateway.adapters.labels import Labels
 from gateway.adapters.logs import log_request
 from gateway.adapters.meters import Meters
+from gateway.adapters.otlp_metrics import MetricsPush, PushSettings
 from gateway.adapters.spans import AttemptTrace, CallTrace, Origin, parse_traceparent, traceparent
 from gateway.adapters.traces import Traces, TraceSettings
 from gateway.domain import metrics
@@ -35,7 +38,7 @@ class _Open:
     fault: str = ""
 
 
-class TelemetrySettings(TraceSettings, Protocol):
+class TelemetrySettings(TraceSettings, PushSettings, Protocol):
     """What of the settings concerns traces and metrics."""
 
     @property
@@ -64,7 +67,14 @@ class Telemetry:
         self.calls = CallMeters(self.meters, labels)
         self.house = HouseMeters(self.meters, labels)
         self._traces = Traces(settings, clock, lambda count: self.house.dropped("spans", count))
+        self._push = MetricsPush(
+            settings, self.meters.registry, lambda count: self.house.dropped("metrics", count)
+        )
         self._open: dict[int, _Open] = {}
+
+    def pushing(self, look: Callable[[], Awaitable[object]]) -> AbstractContextManager[None]:
+        """Inside it, metrics are pushed, where that is set; `look` brings them up to date."""
+        return self._push.pushing(look)
 
     def started(self, call: Call) -> None:
         """A call comes in."""
@@ -124,8 +134,8 @@ class Telemetry:
         return self.meters.render(accept)
 
     async def aclose(self) -> None:
-        """Send the last spans; at most 3 s."""
-        await self._traces.aclose()
+        """Send the last spans and metrics; at most 3 s."""
+        await asyncio.gather(self._traces.aclose(), self._push.aclose())
 
 
 class Probe:

@@ -35,7 +35,7 @@ LABELS: dict[str, str] = {
     "token_type": "`input` or `output`",
     "metric": "the name of a metric",
     "worker": "the place of a worker process, from 0; with several, all metrics have it",
-    "signal": "`spans` or `logs`",
+    "signal": "`spans`, `logs` or `metrics`",
     "error_type": "empty for a completed call; `client_disconnected`, `timeout`, `truncated`, a "
     f"fault's name or a status; after the first 32 of a process, `{OTHER}`",
     "gen_ai_response_model": "what the replica calls the model; after the first 200 of a process, "

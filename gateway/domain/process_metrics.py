@@ -42,7 +42,7 @@ TELEMETRY_DROPPED = Metric(
     "gw_telemetry_dropped_total",
     Kind.COUNTER,
     "items",
-    "Spans and lines of the log that could not be told.",
+    "Spans, lines of the log and pushes of metrics that could not be told.",
     ("signal",),
 )
 TELEMETRY_QUEUE = Metric(

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from gateway.domain.document import Problem
 from gateway.domain.screening import Secrets
-from gateway.settings.addresses import Network, UpstreamUrl, Url, is_loopback
+from gateway.settings.addresses import Network, UpstreamUrl, is_loopback
 from gateway.settings.attempts import Hedging, Retries, Timeouts
 from gateway.settings.identity import Identity
 from gateway.settings.limits import Limits
@@ -21,9 +20,10 @@ from gateway.settings.policies import PolicyEntry
 from gateway.settings.prices import Prices
 from gateway.settings.redis_url import RedisUrl
 from gateway.settings.replicas import Affinity, Health
-from gateway.settings.section import Seconds, Section, Share, Wait, Weight
+from gateway.settings.section import Seconds, Section, Wait, Weight
 from gateway.settings.state import State
 from gateway.settings.teams import Team
+from gateway.settings.telemetry import Telemetry
 
 DEFAULT_UPSTREAM = "http://localhost:8001/v1"
 
@@ -125,30 +125,6 @@ class Assist(Section):
     )
     secrets: Secrets = Field(
         default="redact", description="keys in code: redact, refuse the file, or allow"
-    )
-
-
-class Telemetry(Section):
-    """Traces and logs."""
-
-    otlp_endpoint: Url | None = Field(
-        default=None, description="base URL of an OTLP/HTTP collector; null sends no traces"
-    )
-    service_name: str = Field(
-        default="vllm-gateway", min_length=1, description="its name on traces"
-    )
-    console: bool = Field(default=False, description="print spans on stderr")
-    trace_policies: bool = Field(default=False, description="a log line for each verdict")
-    sample_ratio: Share = Field(default=1.0, description="share of calls traced, 0 to 1")
-    slow_s: Seconds = Field(default=10.0, description="a call of so many seconds is traced anyway")
-    genai_semconv: Literal["latest", "v1_41", "both"] = Field(
-        default="both", description="GenAI names: latest, v1_41 (older tools), both"
-    )
-    log_format: Literal["auto", "json", "pretty"] = Field(
-        default="auto", description="auto: pretty on a terminal, else json"
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="debug, info, warning or error"
     )
 
 

@@ -51,6 +51,8 @@ class Settings:
     sample_ratio: float = 1.0
     slow_s: float = 10.0
     genai_semconv: str = "both"
+    otlp_metrics: bool = False
+    otlp_metrics_interval_s: float = 30.0
 
 
 def a_call(request_id: str = "r1", model: str = "smol", team: str = "red", **other: Any) -> Call:
