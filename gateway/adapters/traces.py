@@ -11,10 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, cast
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import (
     BatchSpanProcessor,
@@ -28,6 +26,7 @@ from opentelemetry.trace import SpanContext, TraceFlags, TraceState
 from opentelemetry.trace.status import Status, StatusCode
 
 from gateway import __version__
+from gateway.adapters.resource import resource
 from gateway.adapters.sampling import Sampling
 from gateway.adapters.spans import CallTrace, ClosedTrace, Origin, Span, new_span_id, new_trace_id
 from gateway.domain import genai
@@ -174,13 +173,7 @@ class _Building:
     """Makes the SDK's spans of ours."""
 
     def __init__(self, service_name: str, convention: Convention) -> None:
-        self._resource = Resource.create(
-            {
-                "service.name": service_name,
-                "service.version": __version__,
-                "service.instance.id": str(uuid4()),
-            }
-        )
+        self._resource = resource(service_name)
         self._scope = InstrumentationScope("gateway", __version__, genai.schema_url(convention))
 
     def spans(self, trace: _Trace) -> list[ReadableSpan]:
