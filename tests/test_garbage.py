@@ -61,7 +61,7 @@ def said(gateway: ServedGateway, asked: bytes, most: int = sys.maxsize) -> bytes
         ((), request(CHAT, chat(stream=False), connection="close"), sys.maxsize, b'"usage"'),
         ((), request(EXPLAIN, {"file": FILE}, connection="close"), sys.maxsize, b'"explanation"'),
         ((), request(CHAT, chat(model="?"), connection="close"), sys.maxsize, b"model_not_found"),
-        ((SLOW,), STREAM, 600, b"word"),
+        ((SLOW,), STREAM, 900, b"word"),
         ((CUT, Behaviour()), STREAM, sys.maxsize, b"data: [DONE]"),
         ((Behaviour(status=500), Behaviour()), STREAM, sys.maxsize, b"data: [DONE]"),
         ((Behaviour(status=500),) * 4, STREAM, sys.maxsize, b"replica_unavailable"),

@@ -13,11 +13,14 @@ from gateway.domain import (
     limit_metrics,
     metrics,
     process_metrics,
+    prompt_metrics,
 )
 from gateway.domain.metric import Metric
 
 ROOT = Path(__file__).parents[1] / "gateway"
-TABLES = (metrics, answer_metrics, genai_metrics, limit_metrics, process_metrics)
+TABLES = (
+    *(metrics, answer_metrics, genai_metrics, limit_metrics, process_metrics, prompt_metrics),
+)
 
 
 def _names_used() -> set[str]:
