@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ TABLES = (
 )
 
 
+@cache
 def _names_used() -> set[str]:
     """Names of constants that the machine's code, other than the tables, speaks of."""
     tables = {Path(str(table.__file__)) for table in TABLES}
