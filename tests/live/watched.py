@@ -80,7 +80,7 @@ policies:
   - use: ratelimit
     with: {rules: [{per: key, requests: 2, every: minute}]}
     when: {teams: [metered]}
-  - {use: budget, with: {rules: [{per: team, tokens: 300}]}, when: {teams: [tight]}}
+  - {use: budget, with: {rules: [{per: team, tokens: 60}]}, when: {teams: [tight]}}
   - {use: allowlist, with: {routes: [/v1/chat/completions]}, when: {teams: [metered]}}
 """
 
@@ -155,9 +155,12 @@ async def crowd(http: httpx.AsyncClient) -> None:
     await asyncio.gather(*(chat("narrow")(http) for _ in range(8)))
 
 
-def assist(action: str, model: str = "m") -> Callable[[httpx.AsyncClient], Awaitable[None]]:
+def assist(
+    action: str, model: str = "m", most: int = 64
+) -> Callable[[httpx.AsyncClient], Awaitable[None]]:
     """A question about code."""
     asked = {"file": FILE, "selection": SELECTION, "instruction": "add types", "model": model}
+    asked["options"] = {"max_tokens": most}
 
     async def ask(http: httpx.AsyncClient) -> None:
         await http.post(f"/api/ai/{action}", json=asked, headers=_headers())
@@ -169,7 +172,7 @@ def assist(action: str, model: str = "m") -> Callable[[httpx.AsyncClient], Await
 KINDS: dict[str, tuple[Callable[[httpx.AsyncClient], Awaitable[None]], float]] = {
     "plain": (chat("m"), 0.5),
     "stream": (chat("m", stream=True), 0.5),
-    "real": (chat("coder", stream=True), 1.2),
+    "real": (chat("coder", stream=True, most=8), 2.5),
     "retried": (chat("lame"), 0.75),
     "fallback": (chat("broken"), 1.2),
     "handed over": (chat("dying", stream=True), 1.2),
@@ -183,7 +186,7 @@ KINDS: dict[str, tuple[Callable[[httpx.AsyncClient], Awaitable[None]], float]] =
     "crowd": (crowd, 4),
     "explain": (assist("explain"), 1.8),
     "rewrite": (assist("rewrite"), 1.8),
-    "real explain": (assist("explain", "coder"), 7.5),
+    "real explain": (assist("explain", "coder", most=8), 7.5),
 }
 
 
