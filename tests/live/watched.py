@@ -160,7 +160,7 @@ def assist(
 ) -> Callable[[httpx.AsyncClient], Awaitable[None]]:
     """A question about code."""
     asked = {"file": FILE, "selection": SELECTION, "instruction": "add types", "model": model}
-    asked["options"] = {"max_tokens": most}
+    asked["options"] = {"max_output_tokens": most}
 
     async def ask(http: httpx.AsyncClient) -> None:
         await http.post(f"/api/ai/{action}", json=asked, headers=_headers())
