@@ -19,7 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.adapters.litellm_config import Deployment, LiteLLMConfig
 from gateway.plan import Fleet
-from gateway.settings import PolicyEntry
+from gateway.settings import PolicyEntry, When
+from gateway.settings.prices import ModelPrice, Prices
 from gateway.settings.state import State
 from gateway.settings.teams import Team
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
@@ -28,7 +29,7 @@ from tests.shared_gateway import forgetful
 
 CALLS = 1000
 TOGETHER = 12
-KEY, LIMITED = "sk-gw-sums", "sk-gw-sums-limited"
+KEY, LIMITED, TIGHT = "sk-gw-sums", "sk-gw-sums-limited", "sk-gw-sums-tight"
 CHAT = "/v1/chat/completions"
 FILE = {"path": "a.py", "content": "def f():\n    return 1\n", "language": "python"}
 SELECTION = {"start": {"line": 0, "character": 0}, "end": {"line": 2, "character": 0}}
@@ -39,6 +40,7 @@ _MOCKS = {
     "cuts": Behaviour(deltas=("one", " two", " three", " four"), close_after=3),
     "stalls": Behaviour(deltas=("one", " two", " three", " four"), stall_after=3),
     "silent": Behaviour(tokens=9, usage="missing"),
+    "slow": Behaviour(tokens=5, delay_between=0.01),
 }
 _MODELS = {
     "m": ("good",),
@@ -49,7 +51,11 @@ _MODELS = {
     "cut": ("cuts",),
     "stalls": ("stalls",),
     "silent": ("silent",),
+    "slow": ("slow",),
+    "secrets": ("good",),
 }
+_LONG = "".join(f"def f{number}():\n    return {number}\n\n\n" for number in range(1500))
+_MONTH = {"rules": [{"per": "team", "tokens": 26, "every": "month"}]}
 _HOURS = {"rules": [{"per": "key", "requests": 3, "every": "day"}]}
 
 
@@ -69,7 +75,7 @@ class Kind:
         """What is sent."""
         if self.path.startswith("/api/ai/"):
             asked = {"file": FILE, "selection": SELECTION, "instruction": "add types"}
-            return {"model": self.model, **asked}
+            return {"model": self.model, **asked, **self.more}
         body = {"model": self.model, "messages": [{"role": "user", "content": "hi"}], **self.more}
         if self.stream:
             told = {"include_usage": True, "continuous_usage_stats": bool(self.leaves)}
@@ -95,6 +101,15 @@ KINDS = (
     Kind(model="nobody"),
     Kind(more={"temperature": "hot"}),
 )
+# Three times each: they are dear.
+RARE = (
+    Kind("/api/ai/explain", more={"file": {**FILE, "content": _LONG}}),
+    Kind("/api/ai/explain", more={"file": {**FILE, "content": _LONG}, "selection": None}),
+    Kind("/api/ai/rewrite"),
+    Kind(key=TIGHT, more={"max_tokens": 3}),
+    Kind(model="slow", stream=True),
+    Kind(model="secrets", more={"messages": [{"role": "user", "content": "AKIA" + "J" * 16}]}),
+)
 
 
 @dataclass(slots=True)
@@ -118,7 +133,8 @@ class Seen:
 
 def mixed(folder: Path) -> Seen:
     """Ask all of them, `TOGETHER` at once; returns when each is settled and in the database."""
-    order = [KINDS[number % len(KINDS)] for number in range(CALLS)]
+    rare = RARE * 3
+    order = [*rare, *(KINDS[number % len(KINDS)] for number in range(CALLS - len(rare)))]
     random.Random(7).shuffle(order)
     with _house(folder) as gateway:
         told = asyncio.run(_ask_all(gateway.url, order))
@@ -164,8 +180,9 @@ def _usage(said: dict[str, Any]) -> tuple[int, int] | None:
 def _settled(url: str) -> str:
     """The page, once nothing is in flight."""
     ends = time.monotonic() + 30
+    httpx.get(f"{url}/metrics", timeout=30)
     while True:
-        page = httpx.get(f"{url}/metrics", timeout=30).text
+        page = httpx.get(f"{url}/metrics", timeout=30).text  # some tell of the page before
         flying = [line for line in page.splitlines() if line.startswith("gw_inflight{")]
         if all(line.endswith(" 0.0") for line in flying):
             return page
@@ -202,8 +219,13 @@ def _house(folder: Path) -> Iterator[ServedGateway]:
         settings = forgetful(
             identity={"failures": 0},
             state=State(folder=folder),
-            teams=(_team("ide", KEY), _team("limited", LIMITED)),
-            policies=(PolicyEntry(use="ratelimit", settings=_HOURS, when={"teams": ["limited"]}),),
+            prices=Prices(models={"m": ModelPrice(input_per_million=3, output_per_million=15)}),
+            teams=(_team("ide", KEY), _team("limited", LIMITED), _team("tight", TIGHT)),
+            policies=(
+                PolicyEntry(use="ratelimit", settings=_HOURS, when=When(teams=("limited",))),
+                PolicyEntry(use="budget", settings=_MONTH, when=When(teams=("tight",))),
+                PolicyEntry(use="redaction", when=When(models=("secrets",))),
+            ),
         )
         yield stack.enter_context(ServedGateway(fleet, settings))
 

@@ -6,18 +6,12 @@ from collections import Counter
 
 import pytest
 
-from tests.telemetry.mixed import CALLS, Seen, mixed
+from tests.telemetry.mixed import CALLS, Seen
 
 INPUT = "gen_ai_client_inference_usage_input_tokens_total"
 OUTPUT = "gen_ai_client_inference_usage_output_tokens_total"
 CACHED = "gen_ai_client_inference_usage_cache_read_input_tokens_total"
 GUESSED = "gw_usage_estimated_tokens_total"
-
-
-@pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    """A thousand calls, for all tests."""
-    return mixed(tmp_path_factory.mktemp("state"))
 
 
 def test_every_call_that_was_let_in_is_in_the_ledger_and_in_the_metrics_once(seen: Seen) -> None:
