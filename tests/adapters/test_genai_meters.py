@@ -55,6 +55,14 @@ def test_only_the_names_that_are_set_are_told(convention: str) -> None:
     assert "gen_ai_server_request_duration" in found
 
 
+def test_thoughts_are_a_part_of_what_was_generated() -> None:
+    found = told(a_call(), replace(COMPLETED, usage=Usage(31, 8, 16, reasoning=5)))
+    usage = "gen_ai_client_inference_usage"
+    of_text = f"{{{NAMES},gen_ai_token_modality=text}}"
+    assert found[f"{usage}_reasoning_output_tokens_total{of_text}"] == 5
+    assert found[f"{usage}_output_tokens_total{of_text}"] == 8
+
+
 def test_a_guess_is_no_usage() -> None:
     guess = replace(COMPLETED, kind=OutcomeKind.CANCELLED, usage=Usage(31, 8, estimated=True))
     found = " ".join(told(a_call(), guess))
