@@ -136,6 +136,8 @@ def _shelved(row: Row, number: int, top: int) -> tuple[list[dict[str, Any]], int
         place = model.GridPos(h=panel.height, w=panel.width, x=left, y=top)
         built = _panel(panel).id(number + len(panels)).grid_pos(place).build()
         panels.append(json.loads(JSONEncoder(sort_keys=True).encode(built)))
+        # Tables of the present Grafana have no such option any more.
+        panels[-1].get("options", {}).pop("footer", None)
         left, shelf = left + panel.width, max(shelf, panel.height)
     return panels, top + shelf
 
