@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, suppress
 from http.client import HTTPConnection
@@ -16,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.testing.mock_vllm import Behaviour, MockVLLM
 from tests.served_command import ServedCommand, served_command
@@ -117,9 +119,12 @@ def test_workers_share_a_socket_count_together_reload_together_and_end_together(
     quiet = {"GATEWAY_RELOAD__WATCH": "false"}
 
     def info(url: str) -> dict[str, float]:
-        lines = httpx.get(f"{url}/metrics").text.splitlines()
-        found = [line.rsplit(" ", 1) for line in lines if line.startswith("gw_config_info{")]
-        return {labels: float(value) for labels, value in found if float(value)}
+        """How many workers run with each configuration: every one tells for itself."""
+        found: dict[str, float] = defaultdict(float)
+        for family in text_string_to_metric_families(httpx.get(f"{url}/metrics").text):
+            for one in family.samples if family.name == "gw_config_info" else ():
+                found[one.labels["sha"]] += one.value
+        return {sha: count for sha, count in found.items() if count}
 
     with served(folder, mock_vllm, "--workers", "2", **quiet) as command:
         url, process = command.url, command.process
@@ -136,8 +141,8 @@ def test_workers_share_a_socket_count_together_reload_together_and_end_together(
             assert (
                 httpx.post(f"{url}/v1/chat/completions", json=asked, timeout=60).status_code == 200
             )
-        labels = 'model="renamed",outcome="completed",route="/v1/chat/completions",team="anonymous"'
-        assert f"gw_requests_total{{{labels}}} 8.0" in httpx.get(f"{url}/metrics").text
+        done = {"model": "renamed", "outcome": "completed", "route": "/v1/chat/completions"}
+        assert command.metric("gw_requests_total", **done) == 8
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     until(lambda: not [pid for pid in before.split() if Path(f"/proc/{pid}").exists()])
